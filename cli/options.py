@@ -1,0 +1,69 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _set_quiet(_ctx: click.Context, _param: click.Parameter, quiet: bool) -> bool:
+    from kdspeech import console
+
+    console.configure(quiet)
+    return quiet
+
+
+def _split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str] | None:
+    if value is None:
+        return None
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if not names:
+        raise click.BadParameter("expected names separated by commas, for example F02,F03")
+    return names
+
+
+workspace_option = click.option(
+    "--workspace",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="KDSPEECH_WORKSPACE",
+    default=Path("workspace"),
+    show_default=True,
+    show_envvar=True,
+    help="Folder of manifests, teachers, dumps, runs and reports.",
+)
+quiet_option = click.option(
+    "--quiet", is_flag=True, callback=_set_quiet, expose_value=False, help="Print results and errors only."
+)
+force_option = click.option("--force", is_flag=True, help="Redo what is already done.")
+recipe_option = click.option(
+    "--recipe",
+    metavar="NAME|FILE",
+    help="Recipe to use instead of the one that `prepare` chose for this workspace.",
+)
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one setting of the recipe, for example --set targets.temperature=4. May be repeated.",
+)
+seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights and data order.")
+jobs_option = click.option("--jobs", type=click.IntRange(min=1), help="Processes side by side.  [default: one a core]")
+
+
+def speakers_option(flag: str = "--speakers", required: bool = True, help: str = "") -> Callable[[Function], Function]:
+    """A comma-separated list of speakers, or `all`."""
+    return click.option(flag, required=required, callback=_split, metavar="A,B,...|all", help=help)
+
+
+def common_options(function: Function) -> Function:
+    """--workspace and --quiet, on every command."""
+    return workspace_option(quiet_option(function))
+
+
+def recipe_options(function: Function) -> Function:
+    """--recipe and --set."""
+    return recipe_option(set_option(function))

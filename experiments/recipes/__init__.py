@@ -1,0 +1,1 @@
+"""Recipes as data; `kdspeech.config.load_recipe` reads them."""

@@ -1,0 +1,172 @@
+"""Recipes: strict, typed settings for the whole way, read from YAML with OmegaConf.
+
+A recipe is data. Unknown keys are refused, every field has its unit, and the resolved copy is saved with the run.
+"""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from kdspeech.errors import ConfigError
+
+Mode = Literal["labels", "ctc-kd", "decoder-kd"]
+MODES: tuple[Mode, ...] = ("labels", "ctc-kd", "decoder-kd")
+LossTerm = Literal["ctc", "cross_entropy", "frame_kl", "token_kl"]
+Kind = Literal["ctc", "decoder", "word", "hypotheses"]
+KINDS: tuple[Kind, ...] = ("ctc", "decoder", "word", "hypotheses")
+
+
+class Strict(BaseModel):
+    """Frozen, and refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VocabularyConfig(Strict):
+    """The SentencePiece model, trained on the task's lexicon."""
+
+    size: int = Field(gt=4)  # upper bound on pieces
+    model_type: Literal["unigram", "bpe", "char"] = "unigram"
+
+
+class TeacherConfig(Strict):
+    """One speaker's teacher: a SpeechBrain Conformer with a CTC head and an attention decoder."""
+
+    num_mels: int = 80
+    subsampling: Literal[2, 4] = 4  # feature frames per encoder frame
+    d_model: int = 96
+    num_heads: int = 4
+    encoder_layers: int = 4
+    decoder_layers: int = 2
+    feed_forward: int = 192
+    kernel_size: int = 15  # of the Conformer's depthwise convolution, frames
+    dropout: float = 0.1
+    epochs: int = 40
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    warmup_share: float = Field(0.1, ge=0, lt=1)  # of all steps
+    weight_decay: float = 1e-3
+    ctc_weight: float = Field(0.5, ge=0, le=1)  # the decoder's cross-entropy gets the rest
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+
+
+class DumpConfig(Strict):
+    """What is stored of a teacher."""
+
+    kinds: tuple[Kind, ...] = KINDS
+    top_k: int | None = None  # columns kept a row, with the tail mass; None keeps all
+    dtype: Literal["float16", "float32"] = "float16"
+    min_own_wra: float = 50.0  # %; a teacher below it on its own speaker is reported as broken
+
+
+class TargetConfig(Strict):
+    """How the teachers' distributions become one."""
+
+    pooling: Literal["prob_mean", "logprob_mean", "logit_mean"] = "logprob_mean"
+    temperature: float = Field(2.0, gt=0)
+    blank_threshold: float = Field(0.95, gt=0, le=1)  # a frame counts while the pooled blank is below it
+    dilation: int = Field(2, ge=0)  # frames kept on each side of a frame that counts
+    min_teachers: int = Field(1, ge=1)
+    weights: Literal["uniform", "agreement"] = "uniform"
+
+
+class StudentConfig(Strict):
+    """A NeMo encoder with a CTC head and a Transformer decoder."""
+
+    encoder: str | None = None  # .nemo file or published name; None builds `encoder_config` from scratch
+    encoder_config: dict[str, Any] | None = None  # keyword arguments of NeMo's ConformerEncoder
+    num_mels: int = 80
+    decoder_layers: int = 4
+    decoder_heads: int = 4
+    decoder_feed_forward: int = 384
+    decoder_dropout: float = 0.1
+    spec_augment: dict[str, Any] | None = None  # keyword arguments of NeMo's SpectrogramAugmentation
+
+    @model_validator(mode="after")
+    def _one_encoder(self) -> "StudentConfig":
+        if (self.encoder is None) == (self.encoder_config is None):
+            raise ValueError("give either `encoder` (a checkpoint) or `encoder_config` (from scratch)")
+        return self
+
+
+class StageConfig(Strict):
+    """A stage is a value: what trains, on which losses, for how long."""
+
+    name: str
+    train: tuple[Literal["encoder", "ctc_head", "decoder"], ...]  # the other parts are frozen, in eval mode
+    epochs: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    warmup_steps: int = 2000  # an upper bound
+    max_warmup_share: float = Field(0.15, ge=0, lt=1)  # of the stage's steps; scales the warm-up to short runs
+    weight_decay: float = 1e-3
+    losses: dict[Mode, dict[LossTerm, float]]  # weights of the terms, by mode
+
+
+class TrainingConfig(Strict):
+    """What all stages share."""
+
+    batch_size: int = 32  # utterances
+    gradient_clip: float = 1.0
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    precision: str = "32-true"  # Lightning's names
+    audio_cache_mb: int = 1024  # decoded waveforms kept in memory
+    save_top_k: int = 1
+
+
+class Recipe(Strict):
+    """Everything that decides a run, but the data and the seed."""
+
+    name: str
+    vocabulary: VocabularyConfig
+    teacher: TeacherConfig
+    dump: DumpConfig
+    targets: TargetConfig
+    student: StudentConfig
+    training: TrainingConfig
+    stages: tuple[StageConfig, ...] = Field(min_length=1)
+
+
+def recipe_names() -> list[str]:
+    """The shipped recipes."""
+    folder = resources.files("kdspeech.recipes")
+    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Reads a recipe and checks it.
+
+    Args:
+        name_or_path: a shipped recipe's name, or a YAML file.
+        overrides: OmegaConf dotlist, for example ("targets.temperature=4",).
+
+    Raises:
+        ConfigError: no such recipe, not YAML, an unknown key or a value out of range; every fault is named.
+    """
+    if name_or_path in recipe_names():
+        text = resources.files("kdspeech.recipes").joinpath(f"{name_or_path}.yaml").read_text(encoding="utf-8")
+        stem = name_or_path
+    elif Path(name_or_path).is_file():
+        text, stem = Path(name_or_path).read_text(encoding="utf-8"), Path(name_or_path).stem
+    else:
+        raise ConfigError(
+            f"there is no recipe {name_or_path!r}: neither a YAML file nor one of {', '.join(recipe_names())}."
+        )
+    try:
+        merged = OmegaConf.merge(OmegaConf.create(text), OmegaConf.from_dotlist(list(overrides)))
+        values = OmegaConf.to_container(merged, resolve=True)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(f"recipe {name_or_path}: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"recipe {name_or_path}: expected a mapping at the top, found {type(values).__name__}.")
+    values.pop("anchors", None)  # shared values that the recipe interpolates
+    try:
+        return Recipe.model_validate({"name": stem, **values})
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()
+        )
+        raise ConfigError(f"recipe {name_or_path}: {faults}") from error

@@ -1,0 +1,85 @@
+"""Independent jobs side by side: submitit's local processes or a SLURM cluster, or one after another in this process."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import submitit
+
+from kdspeech import console
+from kdspeech.errors import KdspeechError
+
+_POLL_S = 0.2  # seconds between two looks at the running jobs
+
+Executor = Literal["local", "slurm"]
+
+
+def default_jobs(count: int) -> int:
+    """One job a core, and no more than there are."""
+    return max(1, min(count, os.cpu_count() or 1))
+
+
+def run_jobs(
+    function: Callable[..., Any],
+    arguments: Sequence[tuple[Any, ...]],
+    description: str,
+    log_dir: Path,
+    jobs: int,
+    executor: Executor = "local",
+) -> list[Any]:
+    """Calls `function(*arguments[i])` for each i, at most `jobs` at a time.
+
+    Args:
+        function: importable by name; with more than one job it runs in a process of its own, on one thread.
+        log_dir: where submitit keeps the jobs' output.
+        jobs: 1 runs in this process.
+
+    Returns:
+        The results in the order of `arguments`.
+
+    Raises:
+        KdspeechError: a job failed; the others are stopped first. The message ends with where its log is.
+    """
+    if jobs <= 1 or len(arguments) <= 1:
+        return [function(*argument) for argument in console.track(arguments, description)]
+    log_dir.mkdir(parents=True, exist_ok=True)
+    submitter = submitit.AutoExecutor(folder=log_dir, cluster=executor)
+    submitter.update_parameters(timeout_min=7 * 24 * 60, name=description.split()[0].lower())
+    waiting = list(enumerate(arguments))
+    running: dict[int, submitit.Job[Any]] = {}
+    results: dict[int, Any] = {}
+    with console.progress(description, len(arguments)) as bar:
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    index, argument = waiting.pop(0)
+                    running[index] = submitter.submit(_single_threaded, function, argument)
+                for index, job in list(running.items()):
+                    if job.done():
+                        results[index] = _result_of(job, description)
+                        del running[index]
+                        bar.advance()
+                time.sleep(_POLL_S)
+        finally:
+            for job in running.values():
+                job.cancel(check=False)
+    return [results[index] for index in range(len(arguments))]
+
+
+def _single_threaded(function: Callable[..., Any], argument: tuple[Any, ...]) -> Any:
+    import torch
+
+    torch.set_num_threads(1)
+    console.configure(quiet=True)
+    return function(*argument)
+
+
+def _result_of(job: "submitit.Job[Any]", description: str) -> Any:
+    error = job.exception()
+    if error is not None:
+        # submitit's text ends with the job's own traceback; its last line says what went wrong.
+        lines = [line for line in str(error).splitlines() if line.strip().strip("-")]
+        raise KdspeechError(f"{description}: {lines[-1]} The whole log: {job.paths.stderr}") from error
+    return job.result()

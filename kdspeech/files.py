@@ -1,0 +1,85 @@
+"""Atomic writes and content hashes: a file that exists under its name is whole."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kdspeech.errors import KdspeechError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; renames it to `path` if the block succeeds, else removes it.
+
+    Raises:
+        KdspeechError: the folder cannot be made or written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise KdspeechError(
+            f"cannot write {path}: {error.strerror}. Choose a writable folder with --workspace or KDSPEECH_WORKSPACE."
+        ) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise KdspeechError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 text atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes indented JSON atomically."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        KdspeechError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise KdspeechError(f"{path} does not exist.") from error
+    except json.JSONDecodeError as error:
+        raise KdspeechError(f"{path} is not valid JSON (line {error.lineno}: {error.msg}).") from error
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_folder(folder: Path, pattern: str = "*") -> str:
+    """Hex SHA-256 over the names and bytes of a folder's files that match `pattern`, in name order."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob(pattern) if p.is_file()):
+        digest.update(str(path.relative_to(folder)).encode())
+        digest.update(sha256_of_file(path).encode())
+    return digest.hexdigest()
+
+
+def sha256_of_text(text: str) -> str:
+    """Hex SHA-256 of a UTF-8 text."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,47 @@
+"""The closed word list of a task, with homophone groups."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kdspeech.errors import ConfigError
+from kdspeech.files import read_json, sha256_of_text, write_json
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """The words that a task can contain; part of the task's definition, not drawn from recordings."""
+
+    words: tuple[str, ...]
+    homophones: tuple[tuple[str, ...], ...] = field(default=())  # groups that sound alike
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for an empty list, a word that stands twice, or a homophone outside the list."""
+        if not self.words:
+            raise ConfigError("a lexicon needs at least one word.")
+        if len(set(self.words)) != len(self.words):
+            twice = sorted({word for word in self.words if self.words.count(word) > 1})
+            raise ConfigError(f"lexicon words stand twice: {', '.join(twice[:5])}")
+        strangers = sorted({w for group in self.homophones for w in group} - set(self.words))
+        if strangers:
+            raise ConfigError(f"homophones outside the lexicon: {', '.join(strangers[:5])}")
+
+    @property
+    def sha256(self) -> str:
+        """Hash over the words in order; `word` rows of a store have one column per word."""
+        return sha256_of_text("\n".join(self.words))
+
+    def save(self, path: Path) -> None:
+        """Writes JSON {words, homophones}."""
+        write_json(path, {"words": self.words, "homophones": self.homophones})
+
+    @classmethod
+    def load(cls, path: Path) -> "Lexicon":
+        """Reads JSON {words, homophones}, or a text file with one word a line."""
+        if path.suffix == ".json":
+            row = read_json(path)
+            return cls(tuple(row["words"]), tuple(tuple(group) for group in row.get("homophones", ())))
+        if not path.exists():
+            raise ConfigError(f"{path} does not exist; expected a word list, one word a line.")
+        words: Sequence[str] = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        return cls(tuple(word for word in words if word))

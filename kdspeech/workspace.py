@@ -1,0 +1,126 @@
+"""The workspace: where manifests, teachers, dumps, runs and reports live."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from kdspeech.corpora.utterance import Utterance, read_manifest, speakers_of
+from kdspeech.errors import KdspeechError
+from kdspeech.files import read_json
+from kdspeech.lexicon import Lexicon
+from kdspeech.vocabulary import Vocabulary
+
+ENVIRONMENT_VARIABLE = "KDSPEECH_WORKSPACE"
+
+
+@dataclass(frozen=True)
+class CorpusCard:
+    """`manifests/corpus.json`: what was prepared, and by which settings."""
+
+    corpus: str  # reader's name
+    root: str  # folder or file it was read from
+    recipe: str  # default recipe of the workspace: a shipped name or a path
+    manifest_sha256: str
+    vocabulary_sha256: str
+    vocabulary_source: str  # where its texts came from: lexicon, file or transcripts
+    vocabulary_speakers: tuple[str, ...]  # whose transcripts it was trained on; () for a lexicon or a file
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One corpus and everything made from it."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> "Workspace":
+        """KDSPEECH_WORKSPACE, or ./workspace."""
+        return cls(Path(os.environ.get(ENVIRONMENT_VARIABLE) or "workspace"))
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.root / "manifests" / "manifest.jsonl"
+
+    @property
+    def corpus_path(self) -> Path:
+        return self.root / "manifests" / "corpus.json"
+
+    @property
+    def lexicon_path(self) -> Path:
+        return self.root / "manifests" / "lexicon.json"
+
+    @property
+    def vocabulary_dir(self) -> Path:
+        return self.root / "manifests" / "vocabulary"
+
+    @property
+    def initial_teacher_dir(self) -> Path:
+        """The one checkpoint from which every teacher starts."""
+        return self.root / "teachers" / "initial"
+
+    def teacher_dir(self, speaker: str) -> Path:
+        return self.root / "teachers" / "speakers" / speaker
+
+    @property
+    def dumps_dir(self) -> Path:
+        return self.root / "dumps"
+
+    @property
+    def runs_dir(self) -> Path:
+        return self.root / "runs"
+
+    def run_dir(self, recipe_name: str, held_out: str, mode: str, seed: int) -> Path:
+        return self.runs_dir / recipe_name / held_out / mode / f"seed{seed}"
+
+    @property
+    def reports_dir(self) -> Path:
+        return self.root / "reports"
+
+    @cached_property
+    def utterances(self) -> list[Utterance]:
+        """The manifest. Raises ManifestError if nothing was prepared."""
+        return read_manifest(self.manifest_path)
+
+    @cached_property
+    def speakers(self) -> list[str]:
+        return speakers_of(self.utterances)
+
+    @cached_property
+    def corpus(self) -> CorpusCard:
+        row = read_json(self.corpus_path)
+        return CorpusCard(**{**row, "vocabulary_speakers": tuple(row["vocabulary_speakers"])})
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary.load(self.vocabulary_dir)
+
+    @cached_property
+    def lexicon(self) -> Lexicon:
+        """The task's word list. Raises KdspeechError where the corpus has none."""
+        if not self.lexicon_path.exists():
+            raise KdspeechError(
+                f"{self.lexicon_path} does not exist: this corpus has no closed word list, so lexicon scores are not "
+                "defined. Prepare it again with --lexicon FILE, or leave out what needs one."
+            )
+        return Lexicon.load(self.lexicon_path)
+
+    @property
+    def has_lexicon(self) -> bool:
+        return self.lexicon_path.exists()
+
+    def check_speakers(self, names: list[str]) -> list[str]:
+        """Resolves speaker names; `all` stands for every speaker.
+
+        Raises:
+            KdspeechError: a name is not in the manifest.
+        """
+        if names == ["all"]:
+            return self.speakers
+        unknown = [name for name in names if name not in self.speakers]
+        if unknown:
+            raise KdspeechError(
+                f"unknown speaker {', '.join(map(repr, unknown))} in {self.manifest_path}. "
+                f"Its speakers: {', '.join(self.speakers)}."
+            )
+        return list(dict.fromkeys(names))
