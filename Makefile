@@ -1,0 +1,51 @@
+# make install   .venv with everything           make test    the quick tests (under 10 minutes on 2 cores)
+# make check     lint, format, types             make slow    tests that train models or load foreign toolkits
+# make demo FSDD=DIR    the main job in small    make realdata FSDD=DIR    the smoke test on real recordings
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+export OMP_NUM_THREADS ?= 1
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: install test slow realdata check format demo clean
+
+install: $(INSTALLED)
+
+# torch comes first and pinned: an open range may bring gigabytes of CUDA packages onto a CPU machine.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "kdspeech needs Python 3.11; call make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt torch
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+test: install
+	$(BIN)/pytest
+
+slow: install
+	$(BIN)/pytest -m slow
+
+realdata: install
+	KDSPEECH_FSDD='$(FSDD)' $(BIN)/pytest -m realdata
+
+# Types are checked on an installed copy, since the top-level folders install under other names.
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build
+	$(BIN)/pip install --quiet --no-deps --target build/typecheck .
+	cd build/typecheck && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p kdspeech
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demo: install
+	@if [ -z '$(FSDD)' ]; then echo 'usage: make demo FSDD=DIR (a folder of the Free Spoken Digit Dataset)' >&2; exit 2; fi
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash experiments/demo.sh '$(FSDD)'
+
+clean:
+	rm -rf build $(VENV)
