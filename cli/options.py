@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from kdspeech.config import Recipe
+    from kdspeech.workspace import Workspace
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -67,3 +71,10 @@ def common_options(function: Function) -> Function:
 def recipe_options(function: Function) -> Function:
     """--recipe and --set."""
     return recipe_option(set_option(function))
+
+
+def resolve_recipe(workspace: "Workspace", recipe: str | None, overrides: tuple[str, ...] = ()) -> "Recipe":
+    """The recipe that was asked for, or the one that `prepare` chose for the workspace."""
+    from kdspeech.config import load_recipe
+
+    return load_recipe(recipe or workspace.corpus.recipe, overrides)
