@@ -1,4 +1,4 @@
-"""Independent jobs side by side: submitit's local processes or a SLURM cluster, or one after another in this process."""
+"""Independent jobs side by side: submitit's local processes, a SLURM cluster, or one after another in this process."""
 
 import os
 import time

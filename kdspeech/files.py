@@ -11,6 +11,8 @@ from typing import Any
 
 from kdspeech.errors import KdspeechError
 
+_WAY_OUT = "Choose a writable folder with --workspace or KDSPEECH_WORKSPACE."
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -23,9 +25,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise KdspeechError(
-            f"cannot write {path}: {error.strerror}. Choose a writable folder with --workspace or KDSPEECH_WORKSPACE."
-        ) from error
+        raise KdspeechError(f"cannot write {path}: {error.strerror}. {_WAY_OUT}") from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -38,6 +38,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise KdspeechError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Finds out, without making anything, that a folder cannot be made or written: before long work, not after it.
+
+    Raises:
+        KdspeechError: a part of its path is a file, or is not writable.
+    """
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise KdspeechError(f"cannot write below {existing}: it is a file, not a folder. {_WAY_OUT}")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise KdspeechError(f"cannot write into {existing}: permission denied. {_WAY_OUT}")
 
 
 def write_text(path: Path, text: str) -> None:

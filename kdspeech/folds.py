@@ -64,10 +64,10 @@ class Fold:
         for provenance in provenances:
             if provenance.speakers is not None and self.held_out in provenance.speakers:
                 raise LeakError(
-                    f"fold {self.held_out}: the {provenance.part} {provenance.name} was made from speech or transcripts of "
-                    f"{self.held_out}. Make it again without this speaker."
+                    f"fold {self.held_out}: the {provenance.part} {provenance.name} was made from speech or "
+                    f"transcripts of {self.held_out}. Make it again without this speaker."
                 )
-        known = [p for p in provenances if p.speakers is not None]
+        known = [f"{p.part} {p.name}" for p in provenances if p.speakers is not None]
         return FoldProof(
             held_out=self.held_out,
             training_speakers=self.training_speakers,
@@ -77,9 +77,9 @@ class Fold:
             num_test=len(self.test),
             checked=(
                 f"{len(self.teachers)} teachers, none of them {self.held_out}'s",
-                f"{len(self.train)} training and {len(self.valid)} validation utterances: no speaker, production or audio "
-                f"of the {len(self.test)} held-out utterances",
-                f"{len(known)} artefacts made without {self.held_out}: {', '.join(f'{p.part} {p.name}' for p in known)}",
+                f"{len(self.train)} training and {len(self.valid)} validation utterances: no speaker, production or "
+                f"audio of the {len(self.test)} held-out utterances",
+                f"{len(known)} artefacts made without {self.held_out}: {', '.join(known)}",
             ),
             unknown_provenance=tuple(f"{p.part} {p.name}" for p in provenances if p.speakers is None),
         )
@@ -100,7 +100,8 @@ class Fold:
                 raise LeakError(f"{where} was spoken by {self.held_out}. Take it out.")
             if utterance.production_id in productions:
                 raise LeakError(
-                    f"{where} is production {utterance.production_id!r} of {self.held_out}. Correct the manifest's speakers."
+                    f"{where} is production {utterance.production_id!r} of {self.held_out}. "
+                    "Correct the manifest's speakers."
                 )
             same = paths.get(utterance.audio_filepath) or audio.get(utterance.audio_sha256)
             if same is not None:

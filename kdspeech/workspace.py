@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from kdspeech.corpora.utterance import Utterance, read_manifest, speakers_of
-from kdspeech.errors import KdspeechError
+from kdspeech.errors import KdspeechError, ManifestError
 from kdspeech.files import read_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.vocabulary import Vocabulary
@@ -23,8 +23,9 @@ class CorpusCard:
     recipe: str  # default recipe of the workspace: a shipped name or a path
     manifest_sha256: str
     vocabulary_sha256: str
-    vocabulary_source: str  # where its texts came from: lexicon, file or transcripts
-    vocabulary_speakers: tuple[str, ...]  # whose transcripts it was trained on; () for a lexicon or a file
+    vocabulary_source: str  # where its texts came from: lexicon, alphabet or file
+    vocabulary_speakers: tuple[str, ...] | None  # whose transcripts it was trained on; None: unknown, as of a file
+    source_sha256: str = ""  # of the settings, and of the source files' names, sizes and times
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,12 @@ class Workspace:
 
     @cached_property
     def corpus(self) -> CorpusCard:
+        """The corpus card. Raises ManifestError if nothing was prepared."""
+        if not self.corpus_path.exists():
+            raise ManifestError(f"{self.root} holds no prepared corpus. Run `kdspeech prepare` or name a --workspace.")
         row = read_json(self.corpus_path)
-        return CorpusCard(**{**row, "vocabulary_speakers": tuple(row["vocabulary_speakers"])})
+        speakers = row["vocabulary_speakers"]
+        return CorpusCard(**{**row, "vocabulary_speakers": None if speakers is None else tuple(speakers)})
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

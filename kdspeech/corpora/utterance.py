@@ -54,7 +54,8 @@ def read_manifest(path: Path) -> list[Utterance]:
             missing = [key for key in _REQUIRED if key not in row]
             if missing:
                 raise ManifestError(
-                    f"{path}, line {number}: no {', '.join(missing)}. Import it with `kdspeech prepare manifest {path}`."
+                    f"{path}, line {number}: no {', '.join(missing)}. "
+                    f"Import it with `kdspeech prepare manifest {path}`."
                 )
             utterances.append(Utterance(**{key: value for key, value in row.items() if key in known}))
     check_utterances(utterances, path)
@@ -74,8 +75,8 @@ def check_utterances(utterances: Sequence[Utterance], source: Path) -> None:
     for utterance in utterances:
         if utterance.utt_id in seen:
             raise ManifestError(
-                f"{source}: utterance id {utterance.utt_id!r} stands twice: {seen[utterance.utt_id].audio_filepath} and "
-                f"{utterance.audio_filepath}. Give each recording an id of its own."
+                f"{source}: utterance id {utterance.utt_id!r} stands twice: {seen[utterance.utt_id].audio_filepath} "
+                f"and {utterance.audio_filepath}. Give each recording an id of its own."
             )
         seen[utterance.utt_id] = utterance
         if utterance.split not in SPLITS:

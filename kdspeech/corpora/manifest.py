@@ -1,0 +1,137 @@
+"""Any NeMo manifest with a speaker field: one JSON object a line, `audio_filepath`, `text`, and `duration` if known."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from kdspeech import console
+from kdspeech.corpora.reader import Reader
+from kdspeech.corpora.utterance import Utterance
+from kdspeech.errors import ManifestError
+
+_VALID_SHARE = _TEST_SHARE = 0.1  # of a speaker's productions, where the manifest gives no split
+_MIN_PRODUCTIONS = 3  # of a speaker, below which all of them train
+_MAX_FAULTS = 10  # named in one message
+_OWN_FIELDS = {field.name for field in fields(Utterance)} - {"audio_sha256"}
+_KNOWN_FIELDS = _OWN_FIELDS | {"audio_sha256", "offset"}
+
+
+@dataclass(frozen=True)
+class _Line:
+    number: int
+    row: Mapping[str, Any]
+    audio: Path  # absolute
+
+
+def read(manifest: Path, speaker_field: str = "speaker") -> list[Utterance]:
+    """Reads a manifest.
+
+    Fields: `audio_filepath` (absolute, or relative to the manifest), `text` and the speaker field; optional are
+    `duration` (s), `utt_id`, `split` (train, valid or test, on every line or on none) and the other fields of
+    `Utterance`. Without `utt_id` the file's name stands for it, or its path where names repeat. Without `split`
+    each speaker's productions are split 80/10/10 by a hash of their ids, so neither the order of the lines nor the
+    other speakers decide it.
+
+    Raises:
+        ManifestError: the file is missing or holds no line, or lines are at fault; the first ones are named.
+    """
+    if not manifest.is_file():
+        raise ManifestError(
+            f"{manifest} does not exist. Name a manifest: JSON Lines with audio_filepath, text, speaker."
+        )
+    lines, faults = [], []
+    for number, text in enumerate(manifest.read_text(encoding="utf-8").splitlines(), start=1):
+        if not text.strip():
+            continue
+        fault, row = _parse(text, speaker_field)
+        if fault:
+            faults.append(f"line {number}: {fault}")
+        else:
+            lines.append(_Line(number, row, Path(os.path.abspath(manifest.parent / row["audio_filepath"]))))
+    with_split = sum("split" in line.row for line in lines)
+    if 0 < with_split < len(lines):
+        faults.append(f"{with_split} of {len(lines)} lines have a `split`: give it on every line or on none")
+    if faults:
+        raise ManifestError(
+            f"{manifest} has {len(faults)} faults: {'; '.join(faults[:_MAX_FAULTS])}"
+            f"{'; ...' if len(faults) > _MAX_FAULTS else ''}. Correct them and prepare again."
+        )
+    if not lines:
+        raise ManifestError(f"{manifest} holds no utterances.")
+    _name_unused(lines, speaker_field)
+    utterances = [_utterance(line, speaker_field, utt_id) for line, utt_id in zip(lines, _ids(lines), strict=True)]
+    return utterances if with_split else split_by_production(utterances)
+
+
+def _parse(text: str, speaker_field: str) -> tuple[str, dict[str, Any]]:
+    """What is wrong with a line ("" if nothing), and its object."""
+    try:
+        row = json.loads(text)
+    except json.JSONDecodeError as error:
+        return f"not JSON ({error.msg})", {}
+    if not isinstance(row, dict):
+        return f"expected a JSON object, found {type(row).__name__}", {}
+    missing = [key for key in ("audio_filepath", "text", speaker_field) if row.get(key) in (None, "")]
+    if missing:
+        way_out = " (name the speaker's field with --speaker-field)" if speaker_field in missing else ""
+        return f"no {', '.join(missing)} among {', '.join(row) or 'no fields'}{way_out}", {}
+    if row.get("offset"):
+        return f"offset {row['offset']}: parts of files are not supported, cut the recording out", {}
+    if not isinstance(row.get("duration", 0.0), int | float):
+        return f"duration {row['duration']!r} is not a number of seconds", {}
+    return "", row
+
+
+def _ids(lines: Sequence[_Line]) -> list[str]:
+    """Ids as given; else file names; else, where names repeat, paths below the folder that all files share."""
+    names = Counter(line.audio.stem for line in lines)
+    if max(names.values()) == 1:
+        derived = [line.audio.stem for line in lines]
+    else:
+        shared = os.path.commonpath([line.audio.parent for line in lines])
+        derived = [line.audio.relative_to(shared).with_suffix("").as_posix() for line in lines]
+    return [str(line.row.get("utt_id", name)) for line, name in zip(lines, derived, strict=True)]
+
+
+def _utterance(line: _Line, speaker_field: str, utt_id: str) -> Utterance:
+    given = {key: str(value) for key, value in line.row.items() if key in _OWN_FIELDS}
+    known = {
+        "utt_id": utt_id,
+        "audio_filepath": str(line.audio),
+        "duration": float(line.row.get("duration", 0.0)),
+        "speaker": str(line.row[speaker_field]),
+        "split": str(line.row.get("split", "")),
+        "production_id": str(line.row.get("production_id") or utt_id),
+    }
+    return Utterance(**{**given, **known})  # type: ignore[arg-type]  # one mapping of strings and one float
+
+
+def _name_unused(lines: Sequence[_Line], speaker_field: str) -> None:
+    unused = sorted({key for line in lines for key in line.row} - _KNOWN_FIELDS - {speaker_field})
+    if unused:
+        console.warn(f"fields of the manifest that are not used: {', '.join(unused)}.")
+
+
+def split_by_production(utterances: Sequence[Utterance]) -> list[Utterance]:
+    """Gives each production of a speaker to train, valid or test by the rank of its id's hash among the speaker's."""
+    productions: dict[str, set[str]] = {}
+    for utterance in utterances:
+        productions.setdefault(utterance.speaker, set()).add(utterance.production_id)
+    split_of: dict[tuple[str, str], str] = {}
+    for speaker, ids in productions.items():
+        ranked = sorted(ids, key=lambda name: sha256(name.encode()).hexdigest())
+        enough = len(ranked) >= _MIN_PRODUCTIONS
+        num_valid = max(1, round(len(ranked) * _VALID_SHARE)) if enough else 0
+        num_test = max(1, round(len(ranked) * _TEST_SHARE)) if enough else 0
+        for rank, name in enumerate(ranked):
+            in_valid, in_test = rank < num_valid, rank < num_valid + num_test
+            split_of[speaker, name] = "valid" if in_valid else "test" if in_test else "train"
+    return [replace(u, split=split_of[u.speaker, u.production_id]) for u in utterances]
+
+
+READER = Reader(name="manifest", read=read, default_recipe="conformer_xs_from_speechbrain", lexicon=None)
