@@ -1,7 +1,7 @@
 """Log-probabilities: natural logs, with a finite stand-in for log 0.
 
-Infinities turn into NaN as soon as one is multiplied by a zero probability, so log 0 is stored as LOG_ZERO: float16 holds
-it, and exp(LOG_ZERO) is exactly 0 in every float format. Shapes: ... any leading axes, C columns.
+Infinities turn into NaN as soon as one is multiplied by a zero probability, so log 0 is stored as LOG_ZERO: float16
+holds it exactly, and exp(LOG_ZERO) is 0 in every float format. Shapes: ... any leading axes, C columns.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Training losses: pure functions that return (sum, count), and the one place that weighs them against each other.
 
-Nothing is averaged inside: WeightedSum divides each sum by its count once, so accumulation and batch size never change the
-scale of a gradient. All arithmetic is in float32. Student log-probs are outputs of a log-softmax and hence finite.
+Nothing is averaged inside: WeightedSum divides each sum by its count once, so accumulation and batch size never change
+the scale of a gradient. All arithmetic is in float32. Student log-probs come from a log-softmax and are finite.
 
 Shapes: B batch, T frames, U decoder positions or tokens, V vocabulary.
 """
@@ -106,8 +106,9 @@ def cross_entropy(log_probs: Tensor, targets: Tensor, mask: Tensor, label_smooth
 def masked_kl(student_log_probs: Tensor, target_log_probs: Tensor, mask: Tensor, temperature: float) -> LossSum:
     """t^2 KL(p || q), p the target, q = softmax(log student / t) (Hinton et al. 2015, section 2).
 
-    The factor t^2 keeps the gradient's size beside hard-label terms: without it it shrinks as 1/t^2. It is a divergence, not a
-    cross-entropy: 0 where the student equals the target. Serves frames (`frame_kl`) and decoder positions (`token_kl`).
+    The factor t^2 keeps the gradient's size beside hard-label terms: without it it shrinks as 1/t^2. It is a
+    divergence, not a cross-entropy: 0 where the student equals the target. Serves frames (`frame_kl`) and decoder
+    positions (`token_kl`).
 
     Args:
         student_log_probs: [B, T, V+1], at temperature 1.
@@ -174,8 +175,8 @@ class WeightedSum:
         missing = [name for name in self.weights if name not in sums]
         if missing:
             raise RunError(
-                f"the loss {self.formula} has no data for {', '.join(missing)}. The *_kl terms need the teachers' targets: "
-                "run `kdspeech dump-teachers` with the kinds they use, or choose --mode labels."
+                f"the loss {self.formula} has no data for {', '.join(missing)}. The *_kl terms need the teachers' "
+                "targets: run `kdspeech dump-teachers` with the kinds they use, or choose --mode labels."
             )
         extra = sorted(set(sums) - set(self.weights))
         if extra:
