@@ -24,6 +24,11 @@ class Vocabulary:
         self.pieces: tuple[str, ...] = tuple(processor.id_to_piece(i) for i in range(processor.get_piece_size()))
         scores = (f"{piece}\t{processor.get_score(i):.6g}" for i, piece in enumerate(self.pieces))
         self.sha256: str = sha256_of_text("\n".join(scores))
+        self.special_ids: frozenset[int] = frozenset(  # pieces that stand for no text
+            i
+            for i in range(len(self.pieces))
+            if processor.is_unknown(i) or processor.is_control(i) or processor.is_unused(i)
+        )
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
@@ -84,9 +89,26 @@ class Vocabulary:
         return self.size
 
     @property
+    def end_id(self) -> int:
+        """Column V read as a decoder's: begin of sentence in its inputs, end of sentence in its outputs."""
+        return self.size
+
+    @property
     def num_columns(self) -> int:
         """Columns of a log-prob row, V+1."""
         return self.size + 1
+
+    def check_columns(self, num_columns: int) -> None:
+        """Refuses log-probs of another vocabulary's width.
+
+        Raises:
+            VocabularyError: there are not V+1 columns.
+        """
+        if num_columns != self.num_columns:
+            raise VocabularyError(
+                f"log-probs have {num_columns} columns, the vocabulary (sha256 {self.sha256[:12]}) needs "
+                f"{self.num_columns}: {self.size} pieces and the blank. They come from a model with another vocabulary."
+            )
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text."""
