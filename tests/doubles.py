@@ -1,0 +1,174 @@
+"""Test doubles: teachers that read the word off a synthetic waveform, and a small workspace around them.
+
+A recording's first half is a constant that names the word, its second half one that names the speaker, so a FakeTeacher
+needs no training and its answers can be written down by hand.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from kdspeech.audio import SAMPLE_RATE
+from kdspeech.corpora.utterance import Utterance, write_manifest
+from kdspeech.files import read_json, sha256_of_text, write_json
+from kdspeech.lexicon import Lexicon
+from kdspeech.protocols import ScoredText, TeacherCard, TeacherScores
+from kdspeech.teacher_folder import read_teacher_card, write_teacher_card
+from kdspeech.vocabulary import Vocabulary
+from kdspeech.workspace import CorpusCard, Workspace
+
+STEP = 0.01  # amplitude between two neighbouring words or speakers
+
+
+def synthetic_waveform(word_index: int, speaker_index: int, duration: float = 0.8) -> np.ndarray:
+    """float32 [N] at 16 kHz that names a word and a speaker."""
+    half = int(duration * SAMPLE_RATE) // 2
+    return np.repeat(np.array([word_index + 1, speaker_index + 1], dtype=np.float32) * STEP, half)
+
+
+def heard(waveform: np.ndarray) -> tuple[int, int]:
+    """(word index, speaker index) of a synthetic waveform."""
+    half = len(waveform) // 2
+    return round(float(waveform[:half].mean()) / STEP) - 1, round(float(waveform[half:].mean()) / STEP) - 1
+
+
+def peaked_log_probs(columns: Sequence[int], num_columns: int, peak: float) -> np.ndarray:
+    """float32 [len(columns), num_columns]: probability `peak` on each row's column, the rest spread evenly."""
+    rows = np.full((len(columns), num_columns), (1 - peak) / (num_columns - 1), dtype=np.float64)
+    rows[np.arange(len(columns)), list(columns)] = peak
+    return np.log(rows).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How a FakeTeacher answers; by default it hears every word of every speaker rightly."""
+
+    deaf_to: tuple[int, ...] = ()  # indices of speakers whose words it takes for the next word of the lexicon
+    peak: float = 0.9  # probability of the column it believes in
+    frame_shift_s: float = 0.04
+    extra_frames: int = 0  # a wrong frame count
+    column_shift: int = 0  # moves all columns: 1 puts the blank first and shifts every piece
+    missing_columns: int = 0  # last columns that it leaves out
+    has_ctc: bool = True
+    unnormalised: bool = False
+    not_finite: bool = False
+
+
+class FakeTeacher:
+    """A `Teacher` whose every output follows from the waveform."""
+
+    def __init__(
+        self, card: TeacherCard, vocabulary: Vocabulary, words: Sequence[str], behaviour: Behaviour | None = None
+    ) -> None:
+        self.card, self.vocabulary, self.words = card, vocabulary, tuple(words)
+        self.behaviour = behaviour or Behaviour()
+        self.frame_shift_s = self.behaviour.frame_shift_s
+
+    def score(self, waveforms: Sequence[np.ndarray], token_ids: Sequence[Sequence[int]]) -> list[TeacherScores]:
+        return [self._score_one(waveform, tokens) for waveform, tokens in zip(waveforms, token_ids, strict=True)]
+
+    def word_heard(self, waveform: np.ndarray) -> str:
+        """The word that the teacher believes in."""
+        word, speaker = heard(waveform)
+        return self.words[(word + (speaker in self.behaviour.deaf_to)) % len(self.words)]
+
+    def _score_one(self, waveform: np.ndarray, reference: Sequence[int]) -> TeacherScores:
+        how, blank, text = self.behaviour, self.vocabulary.blank_id, self.word_heard(waveform)
+        tokens = self.vocabulary.encode(text)
+        num_frames = round(len(waveform) / SAMPLE_RATE / how.frame_shift_s) + how.extra_frames
+        path = [blank] * num_frames
+        path[1 : 2 * len(tokens) : 2] = tokens  # a blank before, between and after
+        positions = [*tokens[: len(reference)], *[blank] * (len(reference) + 1 - len(tokens))]
+        return TeacherScores(
+            ctc_log_probs=self._distort(path) if how.has_ctc else None,
+            decoder_log_probs=self._distort(positions),
+            hypotheses=(ScoredText(text, num_frames * float(np.log(how.peak)), "ctc"),),
+        )
+
+    def _distort(self, columns: Sequence[int]) -> np.ndarray:
+        how, width = self.behaviour, self.vocabulary.num_columns
+        rows = peaked_log_probs([(c + how.column_shift) % width for c in columns], width, how.peak)
+        rows = rows[:, : width - how.missing_columns]
+        if how.unnormalised:
+            rows = rows + 1.0
+        if how.not_finite:
+            rows[0, 0] = np.nan
+        return rows
+
+
+class FakeTeachers:
+    """A teacher family (for reading): loads FakeTeachers from their folders and counts the loads."""
+
+    def __init__(self) -> None:
+        self.loaded: list[str] = []
+
+    def load_teacher(self, folder: Path) -> FakeTeacher:
+        card, row = read_teacher_card(folder), read_json(folder / "fake.json")
+        behaviour = Behaviour(**{**row["behaviour"], "deaf_to": tuple(row["behaviour"]["deaf_to"])})
+        self.loaded.append(card.teacher_id)
+        return FakeTeacher(card, Vocabulary.load(folder / "vocabulary"), row["words"], behaviour)
+
+
+def add_teacher(
+    workspace: Workspace, speaker: str, behaviour: Behaviour | None = None, vocabulary: Vocabulary | None = None
+) -> TeacherCard:
+    """Puts a FakeTeacher of `speaker` into a workspace; another behaviour is another checkpoint."""
+    vocabulary, behaviour = vocabulary or workspace.vocabulary, behaviour or Behaviour()
+    folder = workspace.teacher_dir(speaker)
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary.save(folder / "vocabulary")
+    write_json(folder / "fake.json", {"words": workspace.lexicon.words, "behaviour": asdict(behaviour)})
+    card = TeacherCard(
+        teacher_id=speaker,
+        backend="speechbrain",
+        source=str(folder),
+        speakers=(speaker,),
+        checkpoint_sha256=sha256_of_text(f"{speaker} {behaviour}"),
+        vocabulary_sha256=vocabulary.sha256,
+    )
+    write_teacher_card(folder, card)
+    return card
+
+
+def make_workspace(
+    root: Path,
+    lexicon: Lexicon,
+    vocabulary: Vocabulary,
+    speakers: Sequence[str] = ("anna", "bert", "carl"),
+    repetitions: int = 5,
+) -> Workspace:
+    """A prepared workspace of synthetic recordings, without teachers.
+
+    Each speaker says each word `repetitions` times, a little longer each time; the last repetition is the test split,
+    the one before the validation split, the others train.
+    """
+    workspace = Workspace(root)
+    utterances = []
+    for speaker_index, speaker in enumerate(speakers):
+        for word_index, word in enumerate(lexicon.words):
+            for repetition in range(repetitions):
+                utt_id = f"{speaker}-{word}-{repetition}"
+                path = root / "audio" / f"{utt_id}.wav"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                waveform = synthetic_waveform(word_index, speaker_index, 0.6 + 0.08 * repetition)
+                soundfile.write(path, waveform, SAMPLE_RATE, subtype="FLOAT")
+                base = Utterance(utt_id, str(path), len(waveform) / SAMPLE_RATE, word, speaker, "train")
+                split = {repetitions - 1: "test", repetitions - 2: "valid"}.get(repetition, "train")
+                utterances.append(replace(base, split=split, production_id=f"{word}-{repetition}-{speaker}"))
+    write_manifest(workspace.manifest_path, utterances)
+    lexicon.save(workspace.lexicon_path)
+    vocabulary.save(workspace.vocabulary_dir)
+    card = CorpusCard(
+        corpus="synthetic",
+        root=str(root / "audio"),
+        recipe="conformer_xs_from_speechbrain",
+        manifest_sha256="",
+        vocabulary_sha256=vocabulary.sha256,
+        vocabulary_source="lexicon",
+        vocabulary_speakers=(),
+    )
+    write_json(workspace.corpus_path, asdict(card))
+    return workspace
