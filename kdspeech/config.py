@@ -10,6 +10,7 @@ from typing import Any, Literal
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from yaml import YAMLError
 
 from kdspeech.errors import ConfigError
 
@@ -82,6 +83,7 @@ class StudentConfig(Strict):
     num_mels: int = 80
     decoder_layers: int = 4
     decoder_heads: int = 4
+    decoder_size: int | None = None  # None: the encoder's; another size gets a projection in front
     decoder_feed_forward: int = 384
     decoder_dropout: float = 0.1
     spec_augment: dict[str, Any] | None = None  # keyword arguments of NeMo's SpectrogramAugmentation
@@ -113,8 +115,9 @@ class TrainingConfig(Strict):
     gradient_clip: float = 1.0
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     precision: str = "32-true"  # Lightning's names
+    speeds: tuple[float, ...] = (1.0,)  # each utterance is played at one of them, drawn anew every epoch; 1.1 is faster
     audio_cache_mb: int = 1024  # decoded waveforms kept in memory
-    save_top_k: int = 1
+    save_top_k: int = Field(1, ge=1)  # checkpoints kept by validation score, best.ckpt among them
 
 
 class Recipe(Strict):
@@ -158,7 +161,7 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
     try:
         merged = OmegaConf.merge(OmegaConf.create(text), OmegaConf.from_dotlist(list(overrides)))
         values = OmegaConf.to_container(merged, resolve=True)
-    except (OmegaConfBaseException, ValueError) as error:
+    except (OmegaConfBaseException, YAMLError, ValueError) as error:
         raise ConfigError(f"recipe {name_or_path}: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"recipe {name_or_path}: expected a mapping at the top, found {type(values).__name__}.")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kdspeech.errors import ConfigError
 from kdspeech.files import read_json, sha256_of_text, write_json
@@ -37,11 +38,26 @@ class Lexicon:
 
     @classmethod
     def load(cls, path: Path) -> "Lexicon":
-        """Reads JSON {words, homophones}, or a text file with one word a line."""
+        """Reads JSON {words, homophones}, or a text file with one word a line.
+
+        Raises:
+            ConfigError: the file is missing or of another form, or its words are not a lexicon.
+        """
         if path.suffix == ".json":
-            row = read_json(path)
-            return cls(tuple(row["words"]), tuple(tuple(group) for group in row.get("homophones", ())))
+            return _from_json(read_json(path), path)
         if not path.exists():
             raise ConfigError(f"{path} does not exist; expected a word list, one word a line.")
         words: Sequence[str] = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
         return cls(tuple(word for word in words if word))
+
+
+def _from_json(row: Any, path: Path) -> Lexicon:
+    words = row.get("words") if isinstance(row, dict) else None
+    groups = row.get("homophones", []) if isinstance(row, dict) else []
+    if not _is_list_of_texts(words) or not isinstance(groups, list) or not all(map(_is_list_of_texts, groups)):
+        raise ConfigError(f'{path}: expected {{"words": [...], "homophones": [[...], ...]}}, lists of texts.')
+    return Lexicon(tuple(words), tuple(tuple(group) for group in groups))
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -51,6 +51,8 @@ def read_manifest(path: Path) -> list[Utterance]:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
                 raise ManifestError(f"{path}, line {number}: not JSON ({error.msg}).") from error
+            if not isinstance(row, dict):
+                raise ManifestError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}.")
             missing = [key for key in _REQUIRED if key not in row]
             if missing:
                 raise ManifestError(

@@ -1,0 +1,85 @@
+"""Recipes are strict data, and every shipped one can be built."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kdspeech.config import MODES, load_recipe, recipe_names
+from kdspeech.errors import ConfigError
+
+_FOLDER = Path(__file__).parents[2] / "experiments"
+_SHIPPED = sorted(_FOLDER.rglob("*.yaml"))
+_SMALL = "conformer_xs_from_speechbrain"
+
+
+def test_all_recipes_are_found() -> None:
+    assert len(_SHIPPED) >= 2
+    assert [path.stem for path in _SHIPPED] == recipe_names()
+
+
+@pytest.mark.parametrize("path", _SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_recipe_is_built(path: Path) -> None:
+    recipe = load_recipe(str(path))
+    assert recipe == load_recipe(path.stem)
+    assert recipe.name == path.stem
+    for stage in recipe.stages:
+        assert set(stage.losses) == set(MODES)
+        assert all(weight > 0 for terms in stage.losses.values() for weight in terms.values())
+
+
+@pytest.mark.parametrize("path", _SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_recipe_says_what_it_needs_and_how_to_run_it(path: Path) -> None:
+    comment = path.read_text().split("\n\n")[0]
+    assert "# Needs:" in comment
+    assert "kdspeech " in comment
+    assert re.fullmatch(r"\w+_from_\w+", path.stem)
+
+
+def test_an_override_works() -> None:
+    assert load_recipe(_SMALL).targets.temperature == 2.0
+    assert load_recipe(_SMALL, ("targets.temperature=4",)).targets.temperature == 4.0
+
+
+def test_a_recipe_that_differs_by_a_field_is_another_value() -> None:
+    assert load_recipe(_SMALL, ("training.batch_size=8",)) != load_recipe(_SMALL)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("targets.temprature=4", "targets.temprature"),
+        ("targets.temperature=0", "targets.temperature"),
+        ("targets.temperature=warm", "targets.temperature"),
+        ("stages=[]", "stages"),
+        ("student.encoder=x.nemo", "student"),
+        ("no-equals-sign", "no-equals-sign"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_recipe(_SMALL, (override,))
+
+
+def test_every_fault_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"targets\.temprature.*training\.batchsize"):
+        load_recipe(_SMALL, ("targets.temprature=4", "training.batchsize=8"))
+
+
+def test_a_recipe_is_frozen() -> None:
+    recipe = load_recipe(_SMALL)
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.name = "other"
+
+
+def test_no_such_recipe(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"there is no recipe 'gone': .*{_SMALL}"):
+        load_recipe("gone")
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "a: ${nothing.here}\n", "just words\n"])
+def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"mine\.yaml"):
+        load_recipe(str(path))
