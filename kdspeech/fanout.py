@@ -3,10 +3,12 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import submitit
+from submitit.core.utils import FailedJobError
 
 from kdspeech import console
 from kdspeech.errors import KdspeechError
@@ -68,18 +70,39 @@ def run_jobs(
     return [results[index] for index in range(len(arguments))]
 
 
+@dataclass(frozen=True)
+class _Refusal:
+    """A KdspeechError on its way from a job's process to this one."""
+
+    message: str
+
+
 def _single_threaded(function: Callable[..., Any], argument: tuple[Any, ...]) -> Any:
     import torch
 
     torch.set_num_threads(1)
     console.configure(quiet=True)
-    return function(*argument)
+    try:
+        return function(*argument)
+    except KdspeechError as error:
+        return _Refusal(str(error))
 
 
 def _result_of(job: "submitit.Job[Any]", description: str) -> Any:
     error = job.exception()
+    if isinstance(error, FailedJobError):
+        # The job's traceback stands between two rules; its last line says what went wrong.
+        traceback = str(error).split("-" * 22 + "\n")[1]
+        raise KdspeechError(f"{description}: {traceback.strip().splitlines()[-1]}. {_log_of(job)}") from error
     if error is not None:
-        # submitit's text ends with the job's own traceback; its last line says what went wrong.
-        lines = [line for line in str(error).splitlines() if line.strip().strip("-")]
-        raise KdspeechError(f"{description}: {lines[-1]} The whole log: {job.paths.stderr}") from error
-    return job.result()
+        raise KdspeechError(
+            f"{description}: a job's process ended without a result: killed, or out of memory? {_log_of(job)}"
+        ) from error
+    outcome = job.result()
+    if isinstance(outcome, _Refusal):
+        raise KdspeechError(f"{description}: {outcome.message}\n{_log_of(job)}")
+    return outcome
+
+
+def _log_of(job: "submitit.Job[Any]") -> str:
+    return f"The whole log: {job.paths.stderr}"
