@@ -68,6 +68,10 @@ class Workspace:
         return self.root / "dumps"
 
     @property
+    def targets_dir(self) -> Path:
+        return self.root / "targets"
+
+    @property
     def runs_dir(self) -> Path:
         return self.root / "runs"
 
