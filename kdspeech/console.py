@@ -29,6 +29,7 @@ _PLAIN_INTERVAL_S = 10.0  # seconds between two plain progress lines
 _out = Console()
 _err = Console(stderr=True)
 _quiet = False
+_drawn: Progress | None = None  # the live display, if there is one
 
 
 def configure(quiet: bool) -> None:
@@ -98,6 +99,11 @@ class Bar:
             self._last_print = time.monotonic()
             self.print_plain()
 
+    def remove(self) -> None:
+        """Takes a line out of a display that goes on."""
+        if self._progress is not None and self._task is not None:
+            self._progress.remove_task(self._task)
+
     def print_plain(self) -> None:
         """One line of progress for logs."""
         elapsed = max(time.monotonic() - self._start, 1e-9)
@@ -106,7 +112,15 @@ class Bar:
 
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Bar]:
-    """A progress display over `total` items."""
+    """A progress display over `total` items; inside another one it becomes one more line of it."""
+    global _drawn
+    if _drawn is not None:  # rich allows one live display at a time
+        bar = Bar(description, total, _drawn)
+        try:
+            yield bar
+        finally:
+            bar.remove()
+        return
     if is_interactive():
         columns = (
             TextColumn("{task.description}"),
@@ -115,8 +129,11 @@ def progress(description: str, total: int) -> Iterator[Bar]:
             _RateColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=_err) as drawn:
-            yield Bar(description, total, drawn)
+        try:
+            with Progress(*columns, console=_err) as _drawn:
+                yield Bar(description, total, _drawn)
+        finally:
+            _drawn = None
         return
     start = time.monotonic()
     bar = Bar(description, total, None)

@@ -1,21 +1,22 @@
-"""Test doubles: teachers that read the word off a synthetic waveform, and a small workspace around them.
+"""Test doubles: teachers and students that read the word off a synthetic waveform, and a small workspace around them.
 
 A recording's first half is a constant that names the word, its second half one that names the speaker, so a FakeTeacher
 needs no training and its answers can be written down by hand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
+import torch
 
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.corpora.utterance import Utterance, write_manifest
 from kdspeech.files import read_json, sha256_of_text, write_json
 from kdspeech.lexicon import Lexicon
-from kdspeech.protocols import ScoredText, TeacherCard, TeacherScores
+from kdspeech.protocols import Encoded, ScoredText, StudentOutput, TeacherCard, TeacherScores
 from kdspeech.teacher_folder import read_teacher_card, write_teacher_card
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import CorpusCard, Workspace
@@ -110,6 +111,58 @@ class FakeTeachers:
         behaviour = Behaviour(**{**row["behaviour"], "deaf_to": tuple(row["behaviour"]["deaf_to"])})
         self.loaded.append(card.teacher_id)
         return FakeTeacher(card, Vocabulary.load(folder / "vocabulary"), row["words"], behaviour)
+
+
+class FakeStudent(torch.nn.Module):
+    """A `Student` whose every output follows from the waveform; it hears the next word of speakers it is deaf to."""
+
+    frame_shift_s = 0.04
+
+    def __init__(
+        self, vocabulary: Vocabulary, words: Sequence[str], deaf_to: Sequence[int] = (), peak: float = 0.9
+    ) -> None:
+        super().__init__()
+        self.vocabulary, self.words, self.deaf_to, self.peak = vocabulary, tuple(words), tuple(deaf_to), peak
+        self.weight = torch.nn.Parameter(torch.zeros(1))  # something to save and to move to a device
+
+    def encode(self, waveforms: torch.Tensor, lengths: torch.Tensor) -> Encoded:
+        """States [B, T, 1] hold the index of the word heard."""
+        num_frames = (lengths / SAMPLE_RATE / self.frame_shift_s).round().long()
+        states = torch.zeros(len(lengths), int(num_frames.max()), 1)
+        for b, (waveform, length) in enumerate(zip(waveforms, lengths.tolist(), strict=True)):
+            word, speaker = heard(waveform[:length].numpy())
+            states[b] = (word + (speaker in self.deaf_to)) % len(self.words)
+        return Encoded(states, num_frames)
+
+    def ctc_log_probs(self, encoded: Encoded) -> torch.Tensor:
+        blank, num_frames = self.vocabulary.blank_id, encoded.states.shape[1]
+        rows = []
+        for tokens in self._tokens(encoded):
+            path = [blank] * num_frames
+            path[1 : 2 * len(tokens) : 2] = tokens
+            rows.append(self._peaked(path))
+        return torch.stack(rows)
+
+    def decoder_log_probs(self, encoded: Encoded, decoder_inputs: torch.Tensor) -> torch.Tensor:
+        num_positions, end = decoder_inputs.shape[1], self.vocabulary.blank_id
+        rows = [[*tokens, *[end] * num_positions][:num_positions] for tokens in self._tokens(encoded)]
+        return torch.stack([self._peaked(row) for row in rows])
+
+    def forward(
+        self, waveforms: torch.Tensor, lengths: torch.Tensor, decoder_inputs: torch.Tensor | None = None
+    ) -> StudentOutput:
+        encoded = self.encode(waveforms, lengths)
+        decoded = None if decoder_inputs is None else self.decoder_log_probs(encoded, decoder_inputs)
+        return StudentOutput(self.ctc_log_probs(encoded), encoded.num_frames, decoded)
+
+    def parts(self) -> Mapping[str, torch.nn.Module]:
+        return {"encoder": self, "ctc_head": self, "decoder": self}
+
+    def _tokens(self, encoded: Encoded) -> list[list[int]]:
+        return [self.vocabulary.encode(self.words[int(index)]) for index in encoded.states[:, 0, 0]]
+
+    def _peaked(self, columns: Sequence[int]) -> torch.Tensor:
+        return torch.from_numpy(peaked_log_probs(columns, self.vocabulary.num_columns, self.peak))
 
 
 def add_teacher(
