@@ -30,6 +30,7 @@ def run_jobs(
     log_dir: Path,
     jobs: int,
     executor: Executor = "local",
+    counter: tuple[int, Callable[[], int]] | None = None,
 ) -> list[Any]:
     """Calls `function(*arguments[i])` for each i, at most `jobs` at a time.
 
@@ -37,6 +38,8 @@ def run_jobs(
         function: importable by name; with more than one job it runs in a process of its own, on one thread.
         log_dir: where submitit keeps the jobs' output.
         jobs: 1 runs in this process.
+        counter: what the progress display counts instead of jobs: how many units of work there are in all, and a
+            function that tells how many are done.
 
     Returns:
         The results in the order of `arguments`.
@@ -52,7 +55,9 @@ def run_jobs(
     waiting = list(enumerate(arguments))
     running: dict[int, submitit.Job[Any]] = {}
     results: dict[int, Any] = {}
-    with console.progress(description, len(arguments)) as bar:
+    total, count_done = counter or (len(arguments), lambda: len(results))
+    shown = 0
+    with console.progress(description, total) as bar:
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
@@ -62,7 +67,9 @@ def run_jobs(
                     if job.done():
                         results[index] = _result_of(job, description)
                         del running[index]
-                        bar.advance()
+                done = count_done()
+                bar.advance(done - shown)
+                shown = done
                 time.sleep(_POLL_S)
         finally:
             for job in running.values():

@@ -1,4 +1,4 @@
-"""How rows of log-probabilities lie in a file: log 0 as LOG_ZERO, mostly in float16, all columns or the top k and the tail.
+"""How rows of log-probabilities lie in a file: log 0 as LOG_ZERO, mostly float16, all columns or the top k and the tail.
 
 Rounding breaks the sum of 1, so unpacking normalises every row again. Shapes: R rows, C columns.
 """

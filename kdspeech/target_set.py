@@ -75,7 +75,7 @@ class TargetSet(Mapping[str, Target]):
         arrays: dict[str, list[np.ndarray]] = {}
         facts: list[tuple[float, int]] = []
         num_columns = 0
-        for utt_id in console.track(list(self), "Pooling targets"):
+        for utt_id in console.track(list(self), "Writing targets"):
             target = self[utt_id]
             packed: dict[str, np.ndarray] = {}
             for prefix, rows in (("ctc/", target.ctc_log_probs), ("decoder/", target.decoder_log_probs)):
