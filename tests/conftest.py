@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from kdspeech.cli.main import main
 
 from kdspeech import console
-from kdspeech.cli.main import main
 from kdspeech.lexicon import Lexicon
 from kdspeech.vocabulary import Vocabulary
 
@@ -61,7 +61,7 @@ def write_wav() -> Callable[..., Path]:
 
 @pytest.fixture
 def digits_folder(tmp_path: Path, write_wav: Callable[..., Path]) -> Path:
-    """An FSDD-like folder: SPEAKERS x `zero`, `one` x indices 0 (test), 5 (valid), 8 and 9 (train); 24 files of 0.6 s."""
+    """An FSDD-like folder: SPEAKERS x `zero`, `one` x indices 0 (test), 5 (valid), 8, 9 (train); 24 files of 0.6 s."""
     folder = tmp_path / "digits"
     names = [f"{digit}_{speaker}_{index}" for digit in (0, 1) for speaker in SPEAKERS for index in (0, 5, 8, 9)]
     for seed, name in enumerate(names):

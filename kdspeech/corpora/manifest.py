@@ -80,6 +80,9 @@ def _parse(text: str, speaker_field: str) -> tuple[str, dict[str, Any]]:
     if missing:
         way_out = " (name the speaker's field with --speaker-field)" if speaker_field in missing else ""
         return f"no {', '.join(missing)} among {', '.join(row) or 'no fields'}{way_out}", {}
+    for key in ("audio_filepath", "text"):
+        if not isinstance(row[key], str):
+            return f"{key} {row[key]!r} is not a text", {}
     if row.get("offset"):
         return f"offset {row['offset']}: parts of files are not supported, cut the recording out", {}
     if not isinstance(row.get("duration", 0.0), int | float):

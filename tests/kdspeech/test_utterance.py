@@ -45,7 +45,11 @@ def test_a_missing_manifest_names_the_way_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("{", "line 2: not JSON"), ('{"utt_id": "u2"}', "line 2: no audio_filepath, duration"), ("3", "line 2: expected a JSON object")],
+    [
+        ("{", "line 2: not JSON"),
+        ('{"utt_id": "u2"}', "line 2: no audio_filepath, duration"),
+        ("3", "line 2: expected a JSON object"),
+    ],
 )
 def test_a_line_that_is_no_utterance_is_named(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "m.jsonl"
