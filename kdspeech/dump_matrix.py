@@ -43,11 +43,13 @@ def report_matrix(
     for kind in [kind for kind in _PRINTED if kind in matrices]:
         if kind == "hypotheses" and "ctc" in matrices:
             continue
-        _print(f"WRA (%) by {_TITLES[kind]}; rows teachers, columns speakers, [own speaker]", matrices[kind], speakers)
-    for kind, matrix in matrices.items():
-        for teacher_id, row in matrix.items():
-            if teacher_id in row and row[teacher_id].utterances and row[teacher_id].wra < min_own:
-                _warn(teacher_id, kind, row[teacher_id], min_own)
+        _print(
+            f"WRA (%) by {_TITLES[kind]}; rows teachers, columns speakers, own speaker in brackets",
+            matrices[kind],
+            speakers,
+        )
+    for teacher_id in cards:
+        _warn_if_weak(teacher_id, {kind: matrix[teacher_id] for kind, matrix in matrices.items()}, min_own)
     write_json(
         workspace.reports_dir / MATRIX_NAME,
         {
@@ -102,9 +104,14 @@ def _cell(scores: Scores, own: bool) -> str:
     return f"[{text}]" if own else text
 
 
-def _warn(teacher_id: str, kind: Kind, scores: Scores, min_own: float) -> None:
-    console.warn(
-        f"teacher {teacher_id} is right on only {scores.wra:.1f} % of its OWN speaker's {scores.utterances} held-back "
-        f"utterances ({_TITLES[kind]}); expected at least {min_own:g} %. Its columns may be shifted, its blank misplaced "
-        "or its training failed: mend it before training on it, or lower dump.min_own_wra if the speaker is that hard."
-    )
+def _warn_if_weak(teacher_id: str, rows: Mapping[Kind, Mapping[str, Scores]], min_own: float) -> None:
+    own = {kind: row[teacher_id] for kind, row in rows.items() if teacher_id in row}
+    weak = {kind: scores for kind, scores in own.items() if scores.utterances and scores.wra < min_own}
+    if weak:
+        found = ", ".join(f"{scores.wra:.1f} % by {_TITLES[kind]}" for kind, scores in weak.items())
+        console.warn(
+            f"teacher {teacher_id} does not understand its OWN speaker: on {next(iter(weak.values())).utterances} held-back "
+            f"utterances it is right in {found}; expected at least {min_own:g} %. Its columns may be shifted, its blank "
+            "misplaced or its training failed: mend it before training on it, or lower dump.min_own_wra if the speaker is "
+            "that hard."
+        )

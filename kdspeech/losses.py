@@ -15,7 +15,7 @@ from torch import Tensor
 
 from kdspeech.config import LossTerm
 from kdspeech.errors import ConfigError, RunError
-from kdspeech.logspace import clamp_log_zero
+from kdspeech.logspace import LOG_ZERO
 
 LOSS_TERMS: tuple[str, ...] = get_args(LossTerm)
 
@@ -120,7 +120,7 @@ def masked_kl(student_log_probs: Tensor, target_log_probs: Tensor, mask: Tensor,
         The sum over unmasked rows; the count is theirs.
     """
     student = torch.log_softmax(student_log_probs[mask].float() / temperature, dim=-1)  # [M, V+1]
-    target = clamp_log_zero(target_log_probs[mask].float())  # [M, V+1]
+    target = target_log_probs[mask].float().clamp(min=LOG_ZERO)  # [M, V+1]
     divergence = (target.exp() * (target - student)).sum()
     return LossSum(temperature**2 * divergence, mask.sum())
 

@@ -1,10 +1,9 @@
-"""How rows of log-probabilities lie in a file: log 0 as LOG_ZERO, mostly float16, all columns or the top k and the tail.
+"""How rows of log-probabilities lie in a file: log 0 as LOG_ZERO, in float16, all columns or the top k and the tail.
 
 Rounding breaks the sum of 1, so unpacking normalises every row again. Shapes: R rows, C columns.
 """
 
 import numpy as np
-import torch
 
 from kdspeech.logspace import LOG_ZERO, normalise
 from kdspeech.ragged import RaggedFile
@@ -44,4 +43,4 @@ def unpack_rows(file: RaggedFile, index: int, num_columns: int, prefix: str = ""
     if file.has(prefix + "indices"):
         indices, tail = file.item(prefix + "indices", index), file.item(prefix + "tail", index)
         rows = to_dense(SparseRows(rows, indices, tail), num_columns)
-    return normalise(torch.from_numpy(rows)).numpy()
+    return normalise(rows)

@@ -1,20 +1,18 @@
 """Several teachers' distributions become one: pure functions on the rows of a single utterance.
 
 Shapes: K teachers, T frames or decoder positions, C columns of a row (V+1; the last is the blank or the end of
-sentence). All weights sum to 1 over the teachers.
+sentence). Weights are above 0 and sum to 1 over the teachers.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from kdspeech.logspace import clamp_log_zero, normalise
+from kdspeech.logspace import log_sum_exp, normalise
 
 
-def temper(log_probs: Tensor, temperature: float) -> Tensor:
+def temper(log_probs: np.ndarray, temperature: float) -> np.ndarray:
     """softmax(log p / t), as log-probs. It equals softmax(logits / t): log p and the logits differ by a row constant.
 
     Args:
@@ -24,7 +22,7 @@ def temper(log_probs: Tensor, temperature: float) -> Tensor:
     return log_probs if temperature == 1.0 else normalise(log_probs / temperature)
 
 
-def prob_mean(log_probs: Tensor, weights: Tensor) -> Tensor:
+def prob_mean(log_probs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """log sum_k w_k p_k: a mixture, which keeps every alternative that some teacher believes in.
 
     Args:
@@ -34,11 +32,11 @@ def prob_mean(log_probs: Tensor, weights: Tensor) -> Tensor:
     Returns:
         [T, C], normalised.
     """
-    log_weights = clamp_log_zero(weights.log())[:, None, None]
-    return normalise(torch.logsumexp(log_probs + log_weights, dim=0))
+    log_weights = np.log(weights)[:, None, None]  # weights are above 0
+    return normalise(log_sum_exp(log_probs + log_weights, axis=0)[0])
 
 
-def logprob_mean(log_probs: Tensor, weights: Tensor) -> Tensor:
+def logprob_mean(log_probs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """softmax(sum_k w_k log p_k): the normalised geometric mean, which keeps what all teachers allow.
 
     Args:
@@ -48,10 +46,10 @@ def logprob_mean(log_probs: Tensor, weights: Tensor) -> Tensor:
     Returns:
         [T, C], normalised.
     """
-    return normalise(torch.einsum("k,ktc->tc", weights, log_probs))
+    return normalise(np.einsum("k,ktc->tc", weights, log_probs))
 
 
-POOLINGS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+POOLINGS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "prob_mean": prob_mean,
     "logprob_mean": logprob_mean,
     # The softmax of the mean logits. Logits are log p plus a constant per teacher and row; the constants' mean moves a
@@ -60,7 +58,7 @@ POOLINGS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def pool(log_probs: Sequence[Tensor], weights: Tensor, pooling: str, temperature: float) -> Tensor:
+def pool(log_probs: Sequence[np.ndarray], weights: np.ndarray, pooling: str, temperature: float) -> np.ndarray:
     """Tempers each teacher's rows and pools them.
 
     Args:
@@ -71,23 +69,23 @@ def pool(log_probs: Sequence[Tensor], weights: Tensor, pooling: str, temperature
     Returns:
         [T, C], normalised.
     """
-    stacked = torch.stack([temper(rows, temperature) for rows in log_probs])  # [K, T, C]
-    return POOLINGS[pooling](stacked, weights.to(stacked.dtype))
+    stacked = np.stack([temper(rows, temperature) for rows in log_probs])  # [K, T, C]
+    return POOLINGS[pooling](stacked, weights)
 
 
-def uniform_weights(hypotheses: Sequence[str]) -> Tensor:
+def uniform_weights(hypotheses: Sequence[str]) -> np.ndarray:
     """float32 [K]: every teacher counts the same."""
-    return torch.full((len(hypotheses),), 1.0 / len(hypotheses))
+    return np.full(len(hypotheses), 1.0 / len(hypotheses), dtype=np.float32)
 
 
-def agreement_weights(hypotheses: Sequence[str]) -> Tensor:
+def agreement_weights(hypotheses: Sequence[str]) -> np.ndarray:
     """float32 [K]: a teacher counts in proportion to the teachers, itself included, that heard the same."""
     counts = Counter(hypotheses)
-    supporters = torch.tensor([float(counts[text]) for text in hypotheses])
+    supporters = np.array([counts[text] for text in hypotheses], dtype=np.float32)
     return supporters / supporters.sum()
 
 
-WEIGHTINGS: Mapping[str, Callable[[Sequence[str]], Tensor]] = {
+WEIGHTINGS: Mapping[str, Callable[[Sequence[str]], np.ndarray]] = {
     "uniform": uniform_weights,
     "agreement": agreement_weights,
 }
@@ -98,7 +96,7 @@ def confidence(hypotheses: Sequence[str]) -> float:
     return Counter(hypotheses).most_common(1)[0][1] / len(hypotheses)
 
 
-def frame_mask(blank_log_probs: Tensor, threshold: float, dilation: int) -> Tensor:
+def frame_mask(blank_log_probs: np.ndarray, threshold: float, dilation: int) -> np.ndarray:
     """The frames on which a student should learn from the teachers.
 
     A frame counts while the blank's probability is below `threshold`, and so do `dilation` frames on each side (Hilmes
@@ -113,11 +111,9 @@ def frame_mask(blank_log_probs: Tensor, threshold: float, dilation: int) -> Tens
     Returns:
         bool [T].
     """
-    spikes = blank_log_probs.exp() < threshold  # [T]
-    if dilation == 0 or len(spikes) == 0:
-        return spikes
-    window = 2 * dilation + 1
-    return torch.nn.functional.max_pool1d(spikes[None].float(), window, stride=1, padding=dilation)[0] > 0
+    spikes = np.exp(blank_log_probs) < threshold  # [T]
+    window = np.ones(2 * dilation + 1, dtype=np.int64)
+    return np.convolve(spikes, window)[dilation : dilation + len(spikes)] > 0
 
 
 def map_frames(rows: np.ndarray, num_frames: int) -> np.ndarray:

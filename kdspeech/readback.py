@@ -3,7 +3,7 @@
 Shapes: B utterances at a time, T rows of the longest, C columns.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -29,26 +29,35 @@ def decode_rows(
             `hypotheses` the first counts.
         vocabulary: of the columns, for `ctc` and `decoder`.
         lexicon: of the columns, for `word`.
+        rows: looked up a batch at a time.
 
     Returns:
         utterance id -> text.
     """
+    decode = _decoder_of(kind, vocabulary, lexicon)
+    texts: dict[str, str] = {}
+    utt_ids = list(rows)
+    for start in range(0, len(utt_ids), _BATCH):
+        part = utt_ids[start : start + _BATCH]
+        texts |= zip(part, decode([rows[utt_id] for utt_id in part]), strict=True)
+    return texts
+
+
+def _decoder_of(
+    kind: Kind, vocabulary: Vocabulary | None, lexicon: Lexicon | None
+) -> Callable[[Sequence[Row]], list[str]]:
     if kind == "hypotheses":
-        return {utt_id: texts[0].text if texts else "" for utt_id, texts in rows.items() if isinstance(texts, tuple)}
-    arrays = {utt_id: row for utt_id, row in rows.items() if isinstance(row, np.ndarray)}
+        return lambda rows: [row[0].text if row else "" for row in rows if isinstance(row, tuple)]
     if kind == "word":
         if lexicon is None:
             raise ValueError("rows of kind word need their lexicon")
-        return {utt_id: lexicon.words[int(row.argmax())] for utt_id, row in arrays.items()}
+        return lambda rows: [lexicon.words[int(row.argmax())] for row in rows if isinstance(row, np.ndarray)]
     if vocabulary is None:
         raise ValueError(f"rows of kind {kind} need their vocabulary")
-    decode = greedy_ctc if kind == "ctc" else decode_token_rows
-    texts: dict[str, str] = {}
-    for utt_ids in _chunks(list(arrays)):
-        batch, lengths = pad_rows([arrays[utt_id] for utt_id in utt_ids])
-        hypotheses = decode(batch, lengths, vocabulary)
-        texts |= {utt_id: hypothesis.text for utt_id, hypothesis in zip(utt_ids, hypotheses, strict=True)}
-    return texts
+    search = greedy_ctc if kind == "ctc" else decode_token_rows
+    return lambda rows: [
+        hypothesis.text for hypothesis in search(*pad_rows([r for r in rows if isinstance(r, np.ndarray)]), vocabulary)
+    ]
 
 
 def pad_rows(rows: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -59,8 +68,3 @@ def pad_rows(rows: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
     """
     batch = pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True)
     return batch, torch.tensor([len(row) for row in rows])
-
-
-def _chunks(utt_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(utt_ids), _BATCH):
-        yield utt_ids[start : start + _BATCH]

@@ -97,6 +97,6 @@ def _check_rows(rows: np.ndarray, num_columns: int, where: str) -> None:
 def _check_num_frames(rows: np.ndarray, expected: float, where: str) -> None:
     if abs(len(rows) - expected) > FRAME_TOLERANCE + FRAME_TOLERANCE_SHARE * expected:
         raise TeacherError(
-            f"{where}: {len(rows)} frames, expected about {expected:.0f} by its duration and the teacher's frame shift. "
-            "The wrapper's frame_shift_s is wrong, or padding was not cut off."
+            f"{where}: {len(rows)} frames, expected about {expected:.0f} by its duration and the teacher's frame "
+            "shift. The wrapper's frame_shift_s is wrong, or padding was not cut off."
         )

@@ -34,4 +34,4 @@ class WordPosteriors:
         batch, num_frames = pad_rows(ctc_log_probs)
         with torch.inference_mode():
             scores = self._scorer.word_log_likelihoods(batch, num_frames)  # [B, W]
-            return list(normalise(scores).numpy())
+            return list(normalise(scores.numpy()))

@@ -13,6 +13,7 @@ import soundfile
 import torch
 
 from kdspeech.audio import SAMPLE_RATE
+from kdspeech.config import StudentConfig
 from kdspeech.corpora.utterance import Utterance, write_manifest
 from kdspeech.files import read_json, sha256_of_text, write_json
 from kdspeech.lexicon import Lexicon
@@ -82,7 +83,8 @@ class FakeTeacher:
         num_frames = round(len(waveform) / SAMPLE_RATE / how.frame_shift_s) + how.extra_frames
         path = [blank] * num_frames
         path[1 : 2 * len(tokens) : 2] = tokens  # a blank before, between and after
-        positions = [*tokens[: len(reference)], *[blank] * (len(reference) + 1 - len(tokens))]
+        num_positions = len(reference) + 1
+        positions = [*tokens, *[blank] * num_positions][:num_positions]
         return TeacherScores(
             ctc_log_probs=self._distort(path) if how.has_ctc else None,
             decoder_log_probs=self._distort(positions),
@@ -123,16 +125,20 @@ class FakeStudent(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.vocabulary, self.words, self.deaf_to, self.peak = vocabulary, tuple(words), tuple(deaf_to), peak
-        self.weight = torch.nn.Parameter(torch.zeros(1))  # something to save and to move to a device
+        self.config = StudentConfig(encoder_config={})
+        self._parts = torch.nn.ModuleDict({name: torch.nn.Linear(1, 1) for name in ("encoder", "ctc_head", "decoder")})
 
     def encode(self, waveforms: torch.Tensor, lengths: torch.Tensor) -> Encoded:
         """States [B, T, 1] hold the index of the word heard."""
-        num_frames = (lengths / SAMPLE_RATE / self.frame_shift_s).round().long()
+        num_frames = self.num_frames(lengths)
         states = torch.zeros(len(lengths), int(num_frames.max()), 1)
         for b, (waveform, length) in enumerate(zip(waveforms, lengths.tolist(), strict=True)):
             word, speaker = heard(waveform[:length].numpy())
             states[b] = (word + (speaker in self.deaf_to)) % len(self.words)
         return Encoded(states, num_frames)
+
+    def num_frames(self, lengths: torch.Tensor) -> torch.Tensor:
+        return (lengths / SAMPLE_RATE / self.frame_shift_s).round().long()
 
     def ctc_log_probs(self, encoded: Encoded) -> torch.Tensor:
         blank, num_frames = self.vocabulary.blank_id, encoded.states.shape[1]
@@ -141,12 +147,12 @@ class FakeStudent(torch.nn.Module):
             path = [blank] * num_frames
             path[1 : 2 * len(tokens) : 2] = tokens
             rows.append(self._peaked(path))
-        return torch.stack(rows)
+        return torch.stack(rows) + self._nothing("encoder", "ctc_head")
 
     def decoder_log_probs(self, encoded: Encoded, decoder_inputs: torch.Tensor) -> torch.Tensor:
         num_positions, end = decoder_inputs.shape[1], self.vocabulary.blank_id
         rows = [[*tokens, *[end] * num_positions][:num_positions] for tokens in self._tokens(encoded)]
-        return torch.stack([self._peaked(row) for row in rows])
+        return torch.stack([self._peaked(row) for row in rows]) + self._nothing("encoder", "decoder")
 
     def forward(
         self, waveforms: torch.Tensor, lengths: torch.Tensor, decoder_inputs: torch.Tensor | None = None
@@ -156,13 +162,31 @@ class FakeStudent(torch.nn.Module):
         return StudentOutput(self.ctc_log_probs(encoded), encoded.num_frames, decoded)
 
     def parts(self) -> Mapping[str, torch.nn.Module]:
-        return {"encoder": self, "ctc_head": self, "decoder": self}
+        return dict(self._parts.items())
+
+    def _nothing(self, *parts: str) -> torch.Tensor:
+        """Zero, with a gradient for these parts."""
+        return sum((0 * p.sum() for name in parts for p in self._parts[name].parameters()), torch.zeros(()))
 
     def _tokens(self, encoded: Encoded) -> list[list[int]]:
         return [self.vocabulary.encode(self.words[int(index)]) for index in encoded.states[:, 0, 0]]
 
     def _peaked(self, columns: Sequence[int]) -> torch.Tensor:
         return torch.from_numpy(peaked_log_probs(columns, self.vocabulary.num_columns, self.peak))
+
+
+class FakeStudents:
+    """A student family: every student of it hears the words of `lexicon`, but not those of `deaf_to`."""
+
+    def __init__(self, lexicon: Lexicon, deaf_to: Sequence[int] = ()) -> None:
+        self.words, self.deaf_to, self.built = lexicon.words, tuple(deaf_to), 0
+
+    def build_student(self, config: StudentConfig, vocabulary: Vocabulary, seed: int) -> FakeStudent:
+        self.built += 1
+        return FakeStudent(vocabulary, self.words, self.deaf_to)
+
+    def starting_speakers(self, config: StudentConfig) -> tuple[str, ...]:
+        return ()
 
 
 def add_teacher(

@@ -1,0 +1,77 @@
+"""`kdspeech dump-teachers`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+from kdspeech.cli.options import (
+    common_options,
+    force_option,
+    jobs_option,
+    recipe_options,
+    resolve_recipe,
+    speakers_option,
+)
+
+if TYPE_CHECKING:
+    from kdspeech.config import Kind
+
+_KINDS = ("ctc", "decoder", "word", "hypotheses")
+
+
+def _kinds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    kinds = tuple(kind.strip() for kind in value.split(",") if kind.strip())
+    unknown = [kind for kind in kinds if kind not in _KINDS]
+    if unknown or not kinds:
+        raise click.BadParameter(f"expected some of {', '.join(_KINDS)}, separated by commas; found {value!r}")
+    return kinds
+
+
+@click.command("dump-teachers")
+@speakers_option(help="Whose teachers score.")
+@speakers_option("--on", required=False, help="Whose recordings are scored.  [default: those of --speakers]")
+@click.option(
+    "--kinds",
+    callback=_kinds,
+    metavar="KIND,...",
+    help=f"What to store: {', '.join(_KINDS)}.  [default: the recipe's dump.kinds]",
+)
+@recipe_options
+@jobs_option
+@force_option
+@common_options
+def command(
+    workspace: Path,
+    speakers: list[str],
+    on: list[str] | None,
+    kinds: tuple[str, ...] | None,
+    recipe: str | None,
+    overrides: tuple[str, ...],
+    jobs: int | None,
+    force: bool,
+) -> None:
+    """Let the teachers score every utterance of the speakers, and store their log-probabilities.
+
+    What is stored is decoded again: the table shows how well each teacher understands each speaker, and a teacher that
+    fails on its own speaker is reported. Shards that are already there are skipped.
+
+    \b
+    kdspeech dump-teachers --speakers F02,F03
+    """
+    from kdspeech import teachers
+    from kdspeech.dumping import dump_teachers
+    from kdspeech.workspace import Workspace
+
+    place = Workspace(workspace)
+    dump_teachers(
+        place,
+        speakers,
+        recipe=resolve_recipe(place, recipe, overrides),
+        teachers=teachers,
+        on=on,
+        kinds=cast("tuple[Kind, ...] | None", kinds),
+        jobs=jobs,
+        force=force,
+    )
