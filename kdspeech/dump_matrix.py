@@ -43,11 +43,7 @@ def report_matrix(
     for kind in [kind for kind in _PRINTED if kind in matrices]:
         if kind == "hypotheses" and "ctc" in matrices:
             continue
-        _print(
-            f"WRA (%) by {_TITLES[kind]}; rows teachers, columns speakers, own speaker in brackets",
-            matrices[kind],
-            speakers,
-        )
+        _print(f"WRA (%) by {_TITLES[kind]}, own speaker in brackets", matrices[kind], speakers)
     for teacher_id in cards:
         _warn_if_weak(teacher_id, {kind: matrix[teacher_id] for kind, matrix in matrices.items()}, min_own)
     write_json(
@@ -96,7 +92,7 @@ def _print(title: str, matrix: Matrix, speakers: Sequence[str]) -> None:
         others = [scores.wra for speaker, scores in row.items() if speaker != teacher_id]
         cells = [_cell(scores, speaker == teacher_id) for speaker, scores in row.items()]
         rows.append([teacher_id, *cells, f"{sum(others) / len(others):.1f}" if others else "-"])
-    console.table(title, ["teacher", *speakers, "mean of others"], rows)
+    console.table(title, ["teacher / speaker", *speakers, "mean of others"], rows)
 
 
 def _cell(scores: Scores, own: bool) -> str:
@@ -108,10 +104,10 @@ def _warn_if_weak(teacher_id: str, rows: Mapping[Kind, Mapping[str, Scores]], mi
     own = {kind: row[teacher_id] for kind, row in rows.items() if teacher_id in row}
     weak = {kind: scores for kind, scores in own.items() if scores.utterances and scores.wra < min_own}
     if weak:
-        found = ", ".join(f"{scores.wra:.1f} % by {_TITLES[kind]}" for kind, scores in weak.items())
+        found = ", ".join(f"{scores.wra:.1f} % ({_TITLES[kind]})" for kind, scores in weak.items())
+        count = next(iter(weak.values())).utterances
         console.warn(
-            f"teacher {teacher_id} does not understand its OWN speaker: on {next(iter(weak.values())).utterances} held-back "
-            f"utterances it is right in {found}; expected at least {min_own:g} %. Its columns may be shifted, its blank "
-            "misplaced or its training failed: mend it before training on it, or lower dump.min_own_wra if the speaker is "
-            "that hard."
+            f"teacher {teacher_id} does not understand its OWN speaker: of {count} held-back utterances it gets {found} "
+            f"right; expected at least {min_own:g} %. Its columns may be shifted, its blank misplaced or its training "
+            "failed: mend it before training on it, or lower dump.min_own_wra if the speaker is that hard."
         )
