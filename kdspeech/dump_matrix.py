@@ -107,7 +107,7 @@ def _warn_if_weak(teacher_id: str, rows: Mapping[Kind, Mapping[str, Scores]], mi
         found = ", ".join(f"{scores.wra:.1f} % ({_TITLES[kind]})" for kind, scores in weak.items())
         count = next(iter(weak.values())).utterances
         console.warn(
-            f"teacher {teacher_id} does not understand its OWN speaker: of {count} held-back utterances it gets {found} "
-            f"right; expected at least {min_own:g} %. Its columns may be shifted, its blank misplaced or its training "
+            f"teacher {teacher_id} does not understand its OWN speaker: of {count} held-back utterances it gets "
+            f"{found} right; expected at least {min_own:g} %. Its columns may be shifted, its blank misplaced or its training "
             "failed: mend it before training on it, or lower dump.min_own_wra if the speaker is that hard."
         )
