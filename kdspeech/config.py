@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 from yaml import YAMLError
 
 from kdspeech.errors import ConfigError
@@ -53,6 +53,7 @@ class TeacherConfig(Strict):
     weight_decay: float = 1e-3
     ctc_weight: float = Field(0.5, ge=0, le=1)  # the decoder's cross-entropy gets the rest
     label_smoothing: float = Field(0.1, ge=0, lt=1)
+    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # each utterance is played at one of them, drawn anew every epoch
 
 
 class DumpConfig(Strict):
@@ -81,6 +82,7 @@ class StudentConfig(Strict):
     encoder: str | None = None  # .nemo file or published name; None builds `encoder_config` from scratch
     encoder_config: dict[str, Any] | None = None  # keyword arguments of NeMo's ConformerEncoder
     num_mels: int = 80
+    preprocessor_config: dict[str, Any] | None = None  # keyword arguments of NeMo's AudioToMelSpectrogramPreprocessor
     decoder_layers: int = 4
     decoder_heads: int = 4
     decoder_size: int | None = None  # None: the encoder's; another size gets a projection in front
@@ -111,11 +113,11 @@ class StageConfig(Strict):
 class TrainingConfig(Strict):
     """What all stages share."""
 
-    batch_size: int = 32  # utterances
+    batch_size: int = Field(32, gt=0)  # utterances
     gradient_clip: float = 1.0
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    precision: str = "32-true"  # Lightning's names
-    speeds: tuple[float, ...] = (1.0,)  # each utterance is played at one of them, drawn anew every epoch; 1.1 is faster
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"  # Lightning's names
+    speeds: tuple[PositiveFloat, ...] = Field((1.0,), min_length=1)  # drawn for each utterance and epoch; 1.1 is faster
     audio_cache_mb: int = 1024  # decoded waveforms kept in memory
     save_top_k: int = Field(1, ge=1)  # checkpoints kept by validation score, best.ckpt among them
 
@@ -144,7 +146,7 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
 
     Args:
         name_or_path: a shipped recipe's name, or a YAML file.
-        overrides: OmegaConf dotlist, for example ("targets.temperature=4",).
+        overrides: KEY=VALUE each, for example ("targets.temperature=4", "stages.0.epochs=3").
 
     Raises:
         ConfigError: no such recipe, not YAML, an unknown key or a value out of range; every fault is named.
@@ -159,8 +161,11 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
             f"there is no recipe {name_or_path!r}: neither a YAML file nor one of {', '.join(recipe_names())}."
         )
     try:
-        merged = OmegaConf.merge(OmegaConf.create(text), OmegaConf.from_dotlist(list(overrides)))
-        values = OmegaConf.to_container(merged, resolve=True)
+        settings = OmegaConf.create(text)
+        for override in overrides:
+            key, _, value = override.partition("=")
+            OmegaConf.update(settings, key, OmegaConf.from_dotlist([f"value={value}"]).value)
+        values = OmegaConf.to_container(settings, resolve=True)
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
         raise ConfigError(f"recipe {name_or_path}: {error}") from error
     if not isinstance(values, dict):

@@ -146,11 +146,21 @@ class Student(Protocol):
         ...
 
 
+class TrainableStudent(Student, Protocol):
+    """What training asks of a student beyond decoding."""
+
+    config: StudentConfig  # rebuilds the architecture, without the checkpoint that it may have started from
+
+    def num_frames(self, lengths: torch.Tensor) -> torch.Tensor:
+        """Frames that `encode` gives to utterances of `lengths` samples, without running it; int64 [B]."""
+        ...
+
+
 class StudentFamily(Protocol):
     """The module `kdspeech.students`."""
 
     def build_student(self, config: StudentConfig, vocabulary: Vocabulary, seed: int) -> Any:
-        """A student to be trained: a torch.nn.Module that is a `Student`. Same seed, same weights."""
+        """A student to be trained: a torch.nn.Module that is a `TrainableStudent`. Same seed, same weights."""
         ...
 
     def starting_speakers(self, config: StudentConfig) -> tuple[str, ...] | None:

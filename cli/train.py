@@ -1,0 +1,62 @@
+"""`kdspeech train`: one student, one speaker held out."""
+
+from pathlib import Path
+
+import click
+from kdspeech.cli.options import (
+    common_options,
+    force_option,
+    recipe_options,
+    resolve_recipe,
+    seed_option,
+    speakers_option,
+)
+
+
+@click.command("train")
+@click.option("--held-out", required=True, metavar="SPEAKER", help="Speaker that the student never meets.")
+@click.option(
+    "--mode",
+    type=click.Choice(["labels", "ctc-kd", "decoder-kd"]),
+    default="decoder-kd",
+    show_default=True,
+    help="Learn from transcripts alone, or also from the teachers' pooled CTC or decoder scores.",
+)
+@speakers_option("--teachers", required=False, help="Teachers to pool.  [default: all but the held-out speaker's]")
+@recipe_options
+@seed_option
+@force_option
+@common_options
+def command(
+    held_out: str,
+    mode: str,
+    teachers: list[str] | None,
+    recipe: str | None,
+    overrides: tuple[str, ...],
+    seed: int,
+    force: bool,
+    workspace: Path,
+) -> None:
+    """Train a student with one speaker held out.
+
+    A finished run is skipped; a killed one goes on after its last epoch.
+    """
+    if teachers is not None and mode == "labels":
+        raise click.UsageError("--teachers has no meaning with --mode labels, which uses none.")
+
+    from kdspeech import console, students
+    from kdspeech.training import train
+    from kdspeech.workspace import Workspace
+
+    place = Workspace(workspace)
+    run = train(
+        place,
+        held_out,
+        mode,  # type: ignore[arg-type]  # click.Choice made sure of it
+        recipe=resolve_recipe(place, recipe, overrides),
+        students=students,
+        teachers=None if teachers is None else place.check_speakers(teachers),
+        seed=seed,
+        force=force,
+    )
+    console.result(str(run))
