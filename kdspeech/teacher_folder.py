@@ -1,0 +1,71 @@
+"""A teacher's folder: its card `teacher.json`, and how the folder comes into being whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from kdspeech.errors import KdspeechError, TeacherError
+from kdspeech.files import read_json, write_json
+from kdspeech.protocols import TeacherCard
+
+CARD_NAME = "teacher.json"
+OWN_FOLDER = "."  # a card's source where the model lies beside the card; such a folder can be moved
+
+
+def write_teacher_card(folder: Path, card: TeacherCard) -> None:
+    """Writes `teacher.json`; it is the last file of a teacher, so a folder that has it is complete."""
+    write_json(folder / CARD_NAME, asdict(card))
+
+
+def read_teacher_card(folder: Path) -> TeacherCard:
+    """Reads `teacher.json`.
+
+    Raises:
+        TeacherError: there is none, or it is not a teacher's card.
+    """
+    path = folder / CARD_NAME
+    if not path.exists():
+        raise TeacherError(
+            f"{path} does not exist: there is no finished teacher. "
+            f"Run `kdspeech train-teachers --speakers {folder.name}`, or bring one with "
+            f"--teacher {folder.name}=PATH_OR_NAME."
+        )
+    row = read_json(path)
+    try:
+        speakers = row["speakers"]
+        return TeacherCard(**{**row, "speakers": None if speakers is None else tuple(speakers)})
+    except (KeyError, TypeError) as error:
+        raise TeacherError(f"{path} is not a teacher's card ({error}). Train or register the teacher again.") from error
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Yields an empty folder beside `folder`; puts it in its place if the block succeeds, else removes it.
+
+    A folder left over from a killed run is emptied first.
+
+    Raises:
+        KdspeechError: the folder cannot be made or written.
+    """
+    temporary, old = folder.parent / f".{folder.name}.new", folder.parent / f".{folder.name}.old"
+    try:
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise KdspeechError(
+            f"cannot write {folder}: {error.strerror}. Choose a writable folder with --workspace or KDSPEECH_WORKSPACE."
+        ) from error
+    try:
+        yield temporary
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(temporary, folder)
+    except OSError as error:
+        raise KdspeechError(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
