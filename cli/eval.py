@@ -1,0 +1,74 @@
+"""`kdspeech eval`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from kdspeech.cli.options import common_options, force_option
+
+if TYPE_CHECKING:
+    from kdspeech.results import DecodeMode
+
+_MODES = ("labels", "ctc-kd", "decoder-kd")
+_DECODE_MODES = ("ctc", "decoder", "lexicon")
+
+
+@click.command("eval")
+@click.option("--held-out", metavar="SPEAKER", help="The speaker that the student never heard.")
+@click.option("--mode", type=click.Choice(_MODES), help="Training mode of the run.  [default: the newest run's]")
+@click.option("--seed", type=int, help="Seed of the run.  [default: the newest run's]")
+@click.option(
+    "--run",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Run folder; without it the newest finished run that fits is taken.",
+)
+@click.option(
+    "--decode-mode",
+    type=click.Choice(_DECODE_MODES),
+    default="ctc",
+    show_default=True,
+    help="ctc: greedy; decoder: the attention decoder, greedy; lexicon: the likeliest word of the closed list by CTC.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Choice(("best", "last")),
+    default="best",
+    show_default=True,
+    help="best on the training speakers' held-back productions, or the last epoch's.",
+)
+@force_option
+@common_options
+def command(
+    workspace: Path,
+    held_out: str | None,
+    mode: str | None,
+    seed: int | None,
+    run: Path | None,
+    decode_mode: "DecodeMode",
+    checkpoint: str,
+    force: bool,
+) -> None:
+    """Score a student on the speaker it never heard: WRA and WER with their counts.
+
+    Every utterance goes into results-<decode mode>.json in the run folder.
+
+    \b
+    kdspeech eval --held-out M08 --decode-mode ctc
+    """
+    from kdspeech import console, students
+    from kdspeech.evaluation import evaluate, results_path
+    from kdspeech.results import print_result
+    from kdspeech.runs import find_run
+    from kdspeech.workspace import Workspace
+
+    if run is not None and (held_out or mode or seed is not None):
+        raise click.UsageError("--run names one run; leave out --held-out, --mode and --seed.")
+    place = Workspace(workspace)
+    if held_out is not None:
+        place.check_speakers([held_out])
+    if run is None:
+        run = find_run(place, held_out=held_out, mode=mode, seed=seed)
+        console.remark(f"Taking {run}, the newest finished run that fits.")
+    result = evaluate(place, run, decode_mode, students=students, checkpoint=checkpoint, force=force)
+    print_result(result)
+    console.result(f"Every utterance: {results_path(run, decode_mode, checkpoint)}")

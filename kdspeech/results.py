@@ -1,0 +1,150 @@
+"""What an evaluation found: `results-<decode mode>.json` in the run folder, with every utterance."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from kdspeech import console
+from kdspeech.errors import RunError
+from kdspeech.files import read_json, write_json
+from kdspeech.scoring.score import Scores, score_groups, score_texts
+
+DecodeMode = Literal["ctc", "decoder", "lexicon"]
+DECODE_MODES: tuple[DecodeMode, ...] = ("ctc", "decoder", "lexicon")
+
+_NUM_ERRORS, _NUM_HITS = 7, 3  # sample hypotheses shown
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What was decoded and how; results made under the same settings are not made again."""
+
+    held_out: str
+    mode: str  # training mode
+    seed: int
+    recipe: str
+    decode_mode: str
+    checkpoint: str  # best or last
+    checkpoint_sha256: str
+    vocabulary_sha256: str
+    manifest_sha256: str
+    lexicon_sha256: str | None  # of the words scored; None for other decode modes
+
+
+@dataclass(frozen=True)
+class DecodedUtterance:
+    """One utterance's reference and hypothesis, as they were before normalisation."""
+
+    utt_id: str
+    speaker: str
+    word_type: str
+    block: str
+    reference: str
+    hypothesis: str
+    correct: bool
+    log_prob: float
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Every utterance of one evaluation; the scores follow from them."""
+
+    settings: EvaluationSettings
+    utterances: tuple[DecodedUtterance, ...]
+
+    @cached_property
+    def scores(self) -> Scores:
+        """Over all utterances."""
+        return score_texts(self._references, self._hypotheses)
+
+    def scores_by(self, field: Literal["speaker", "word_type", "block"]) -> dict[str, Scores]:
+        """For each value of an utterance's field."""
+        return score_groups(self._references, self._hypotheses, {u.utt_id: getattr(u, field) for u in self.utterances})
+
+    @property
+    def _references(self) -> Mapping[str, str]:
+        return {u.utt_id: u.reference for u in self.utterances}
+
+    @property
+    def _hypotheses(self) -> Mapping[str, str]:
+        return {u.utt_id: u.hypothesis for u in self.utterances}
+
+    def save(self, path: Path) -> None:
+        """Writes settings, scores and utterances as JSON, atomically."""
+        row = {
+            "settings": asdict(self.settings),
+            "scores": self.scores.to_dict(),
+            "by_speaker": {name: scores.to_dict() for name, scores in self.scores_by("speaker").items()},
+            "by_word_type": {name: scores.to_dict() for name, scores in self.scores_by("word_type").items() if name},
+            "utterances": [asdict(u) for u in self.utterances],
+        }
+        write_json(path, row)
+
+    @classmethod
+    def load(cls, path: Path) -> "EvaluationResult":
+        """Reads what `save` wrote.
+
+        Raises:
+            RunError: the file has another form.
+        """
+        row: dict[str, Any] = read_json(path)
+        try:
+            settings = EvaluationSettings(**row["settings"])
+            return cls(settings, tuple(DecodedUtterance(**utterance) for utterance in row["utterances"]))
+        except (KeyError, TypeError) as error:
+            raise RunError(
+                f"{path} is not a results file of this version ({error}). Delete it or use --force."
+            ) from error
+
+
+def print_result(result: EvaluationResult) -> None:
+    """The scores with their counts, some hypotheses, and a loud word if the model has collapsed."""
+    settings, scores = result.settings, result.scores
+    text, count = scores.most_frequent
+    console.table(
+        f"{settings.mode} student on {settings.held_out}, decoded by {settings.decode_mode} "
+        f"({settings.checkpoint} checkpoint)",
+        ("measure", "value", "counts"),
+        [
+            ("WRA", f"{scores.wra:.1f} %", f"{scores.correct} of {scores.utterances} utterances"),
+            (
+                "WER",
+                f"{scores.wer:.1f} %",
+                f"{scores.substitutions} substitutions + {scores.deletions} deletions + {scores.insertions} insertions "
+                f"in {scores.reference_words} words",
+            ),
+            ("empty", str(scores.empty), f"of {scores.utterances} hypotheses"),
+            ("distinct", str(scores.distinct), f"most frequent: {text!r}, {count} times"),
+        ],
+    )
+    samples = _samples(result.utterances)
+    if samples:
+        rows = [("right" if u.correct else "wrong", u.reference, u.hypothesis, u.utt_id) for u in samples]
+        console.table("Sample hypotheses", ("", "reference", "hypothesis", "utterance"), rows)
+    warn_of_collapse(scores)
+
+
+def warn_of_collapse(scores: Scores) -> None:
+    """Warns if a model says nothing, or always the same."""
+    if scores.utterances > 1 and scores.empty == scores.utterances:
+        console.warn(
+            f"all {scores.utterances} hypotheses are empty: the model emits nothing. Train longer, or look at the "
+            "training log: a CTC model first learns the blank."
+        )
+    elif scores.utterances > 1 and scores.distinct == 1:
+        console.warn(
+            f"all {scores.utterances} hypotheses are {scores.most_frequent[0]!r}: the model ignores the audio. Train "
+            "longer, or check the audio and the vocabulary."
+        )
+
+
+def _samples(utterances: Sequence[DecodedUtterance]) -> list[DecodedUtterance]:
+    """The first errors and the first hits, each of another word: corpora are often sorted by word."""
+    first: dict[tuple[bool, str], DecodedUtterance] = {}
+    for utterance in utterances:
+        first.setdefault((utterance.correct, utterance.reference), utterance)
+    errors = [u for u in first.values() if not u.correct]
+    hits = [u for u in first.values() if u.correct]
+    return errors[:_NUM_ERRORS] + hits[:_NUM_HITS]
