@@ -108,6 +108,6 @@ def _warn_if_weak(teacher_id: str, rows: Mapping[Kind, Mapping[str, Scores]], mi
         count = next(iter(weak.values())).utterances
         console.warn(
             f"teacher {teacher_id} does not understand its OWN speaker: of {count} held-back utterances it gets "
-            f"{found} right; expected at least {min_own:g} %. Its columns may be shifted, its blank misplaced or its training "
-            "failed: mend it before training on it, or lower dump.min_own_wra if the speaker is that hard."
+            f"{found} right; expected at least {min_own:g} %. Its columns may be shifted, its blank misplaced or its "
+            "training failed: mend it before training on it, or lower dump.min_own_wra if the speaker is that hard."
         )
