@@ -1,6 +1,6 @@
-"""What a new speaker gets without a student: single teachers, their vote, and the student's encoder as it comes.
+"""What a new speaker gets without a student: single teachers and their vote, read from the store.
 
-All are read on the held-out speaker's utterances; the held-out speaker's own teacher is never asked.
+Only the held-out speaker's utterances count; the held-out speaker's own teacher is never asked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,16 +8,10 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-import torch
 
-from kdspeech import console
-from kdspeech.audio import load_audio
 from kdspeech.corpora.utterance import Utterance
-from kdspeech.decoding.ctc import greedy_ctc
-from kdspeech.decoding.lexicon import LexiconScorer
-from kdspeech.errors import TeacherError, VocabularyError
 from kdspeech.lexicon import Lexicon
-from kdspeech.protocols import ScoredText, Teacher
+from kdspeech.protocols import ScoredText
 from kdspeech.results import DecodeMode
 from kdspeech.scoring.score import Scores, normalise, score_texts
 from kdspeech.store import LogProbStore
@@ -26,7 +20,6 @@ Texts = Mapping[str, ScoredText]  # utterance id -> best text
 
 # Which of a teacher's stored hypotheses answer a decode mode; a transducer's only search is its greedy one.
 _SOURCES: Mapping[DecodeMode, tuple[str, ...]] = {"ctc": ("ctc", "transducer"), "decoder": ("decoder",)}
-_BATCH = 32  # utterances scored at a time by the zero-shot encoder
 
 
 @dataclass(frozen=True)
@@ -88,42 +81,6 @@ def vote(texts: Sequence[ScoredText]) -> ScoredText:
     voters = [ballot for spoken, ballot in ballots.items() if spoken] or list(ballots.values())
     winner = max(voters, key=lambda ballot: (len(ballot), sum(text.score for text in ballot)))
     return ScoredText(winner[0].text, sum(text.score for text in winner), "vote")
-
-
-def zero_shot(teacher: Teacher, utterances: Sequence[Utterance], lexicon: Lexicon | None) -> dict[DecodeMode, Scores]:
-    """Scores a recogniser that was not trained here, by greedy CTC and, if its pieces spell the lexicon, by lexicon.
-
-    Raises:
-        TeacherError: the model gives no CTC log-probs.
-    """
-    vocabulary = teacher.vocabulary
-    scorer = _scorer(teacher, lexicon)
-    texts: dict[DecodeMode, dict[str, str]] = {"ctc": {}, **({"lexicon": {}} if scorer else {})}
-    with console.progress("Zero-shot encoder", len(utterances)) as bar:
-        for start in range(0, len(utterances), _BATCH):
-            part = utterances[start : start + _BATCH]
-            scores = teacher.score([load_audio(u.audio_filepath) for u in part], [[] for _ in part])
-            for utterance, answer in zip(part, scores, strict=True):
-                if answer.ctc_log_probs is None:
-                    raise TeacherError(
-                        f"{teacher.card.source} gives no CTC log-probs; name an encoder with a CTC head."
-                    )
-                log_probs = torch.from_numpy(answer.ctc_log_probs)[None]  # [1, T, V+1]
-                num_frames = torch.tensor([log_probs.shape[1]])
-                texts["ctc"][utterance.utt_id] = greedy_ctc(log_probs, num_frames, vocabulary)[0].text
-                if scorer:
-                    texts["lexicon"][utterance.utt_id] = scorer.decode(log_probs, num_frames)[0].text
-            bar.advance(len(part))
-    references = {u.utt_id: u.text for u in utterances}
-    return {mode: score_texts(references, hypotheses) for mode, hypotheses in texts.items()}
-
-
-def _scorer(teacher: Teacher, lexicon: Lexicon | None) -> LexiconScorer | None:
-    try:
-        return LexiconScorer(lexicon, teacher.vocabulary) if lexicon else None
-    except VocabularyError as error:
-        console.remark(f"{teacher.card.source} has no lexicon score: {error}")
-        return None
 
 
 def _teacher_texts(

@@ -6,9 +6,8 @@ Only composition: what is done is skipped, and what is half done is continued, b
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from kdspeech.baselines import TeacherBaselines, teacher_baselines, zero_shot
+from kdspeech.baselines import TeacherBaselines, teacher_baselines
 from kdspeech.config import MODES, Mode, Recipe
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumping import dump_teachers
 from kdspeech.errors import KdspeechError
 from kdspeech.evaluation import evaluate
@@ -23,6 +22,7 @@ from kdspeech.teacher_folder import CARD_NAME
 from kdspeech.teaching import train_teachers
 from kdspeech.training import train
 from kdspeech.workspace import Workspace
+from kdspeech.zero_shot import zero_shot
 
 FoldScores = dict[DecodeMode, Scores]
 
@@ -135,7 +135,7 @@ def _make_table(
         for fold, utterances in test.items()
     }
     rows = [
-        *_zero_shot_row(workspace, recipe, teachers, test),
+        *_zero_shot_row(workspace, recipe, teachers, folds),
         LosoRow("mean single teacher", _each(baselines, lambda b: b.mean_single)),
         LosoRow("best single teacher (oracle)", _each(baselines, lambda b: b.singles[b.best_single])),
         LosoRow("teacher vote", _each(baselines, lambda b: b.vote)),
@@ -160,16 +160,13 @@ def _each(
 
 
 def _zero_shot_row(
-    workspace: Workspace, recipe: Recipe, teachers: TeacherFamily, test: Mapping[str, Sequence[Utterance]]
+    workspace: Workspace, recipe: Recipe, teachers: TeacherFamily, folds: Sequence[str]
 ) -> list[LosoRow]:
     """The student's published encoder as it comes, with its own CTC head; no row for an encoder from scratch."""
     if recipe.student.encoder is None:
         return []
-    folder = workspace.root / "teachers" / "zero-shot"
-    teachers.register_teacher("zero-shot", recipe.student.encoder, folder)
-    teacher = teachers.load_teacher(folder)
-    lexicon = workspace.lexicon if workspace.has_lexicon else None
-    return [LosoRow("zero-shot encoder", {fold: zero_shot(teacher, part, lexicon) for fold, part in test.items()})]
+    scores = zero_shot(workspace, recipe.student.encoder, teachers, folds)
+    return [] if scores is None else [LosoRow("zero-shot student encoder", scores)]
 
 
 def _details(by_mode: Mapping[DecodeMode, TeacherBaselines]) -> dict[str, object]:

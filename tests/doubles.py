@@ -4,6 +4,7 @@ A recording's first half is a constant that names the word, its second half one 
 needs no training and its answers can be written down by hand.
 """
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -113,6 +114,15 @@ class FakeTeachers:
         behaviour = Behaviour(**{**row["behaviour"], "deaf_to": tuple(row["behaviour"]["deaf_to"])})
         self.loaded.append(card.teacher_id)
         return FakeTeacher(card, Vocabulary.load(folder / "vocabulary"), row["words"], behaviour)
+
+
+class PublishedTeachers(FakeTeachers):
+    """A family for which the published name `nemo:S` stands for the FakeTeacher of speaker S in the same workspace."""
+
+    def register_teacher(self, speaker: str, source: str, folder: Path) -> None:
+        published = folder.parent / "speakers" / source.removeprefix("nemo:")
+        read_teacher_card(published)
+        shutil.copytree(published, folder, dirs_exist_ok=True)
 
 
 class FakeStudent(torch.nn.Module):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdspeech.baselines import teacher_baselines, vote, zero_shot
+from kdspeech.baselines import teacher_baselines, vote
 from kdspeech.config import DumpConfig
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import StoreError
@@ -14,8 +14,6 @@ from kdspeech.lexicon import Lexicon
 from kdspeech.protocols import ScoredText, TeacherCard
 from kdspeech.shard import ShardHeader, ShardKey
 from kdspeech.store import LogProbStore
-from kdspeech.vocabulary import Vocabulary
-from tests.doubles import Behaviour, FakeTeachers, add_teacher, make_workspace
 
 LEXICON = Lexicon(("one", "two", "three"))
 TEST = [Utterance(f"t{i}", f"/audio/t{i}.wav", 0.5, text, "tom", "test") for i, text in enumerate(LEXICON.words)]
@@ -103,17 +101,3 @@ def test_a_missing_dump_is_an_error(store: LogProbStore) -> None:
 def test_another_lexicon_is_an_error(store: LogProbStore) -> None:
     with pytest.raises(StoreError, match="lexicon"):
         teacher_baselines(store, ["ann"], TEST, ("lexicon",), Lexicon(("one", "two", "four")))
-
-
-def test_zero_shot_hears_what_the_model_hears(tmp_path: Path, lexicon: Lexicon, vocabulary: Vocabulary) -> None:
-    workspace = make_workspace(tmp_path, lexicon, vocabulary, speakers=("anna", "bert"), repetitions=3)
-    add_teacher(workspace, "anna", Behaviour(deaf_to=(1,)))
-    teacher = FakeTeachers().load_teacher(workspace.teacher_dir("anna"))
-
-    for speaker, share in (("anna", 100.0), ("bert", 0.0)):
-        utterances = [u for u in workspace.utterances if u.speaker == speaker]
-        found = zero_shot(teacher, utterances, lexicon)
-        assert {mode: scores.wra for mode, scores in found.items()} == {"ctc": share, "lexicon": share}
-        assert list(zero_shot(teacher, utterances, None)) == ["ctc"]
-    foreign = zero_shot(teacher, utterances, Lexicon(("ONE", "TWO")))  # its pieces cannot spell these words
-    assert list(foreign) == ["ctc"]

@@ -14,7 +14,7 @@ from kdspeech.runs import RunFolder
 from kdspeech.scoring.score import Scores
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
-from tests.doubles import Behaviour, FakeStudents, FakeTeachers, add_teacher, make_workspace
+from tests.doubles import Behaviour, FakeStudents, FakeTeachers, PublishedTeachers, add_teacher, make_workspace
 
 RECIPE = load_recipe("conformer_xs_from_speechbrain", ("stages.0.epochs=1",))
 PUBLISHED = RECIPE.model_copy(
@@ -107,19 +107,9 @@ def test_missing_teachers_only_are_trained(
 
 
 def test_the_published_encoder_has_a_row(workspace: Workspace, lexicon: Lexicon) -> None:
-    class Published(FakeTeachers):
-        def register_teacher(self, speaker: str, source: str, folder: Path) -> None:
-            assert (speaker, source) == ("zero-shot", "anna")
-            self.folder = folder
-
-        def load_teacher(self, folder: Path):  # type: ignore[no-untyped-def]
-            found = folder == getattr(self, "folder", None)
-            return super().load_teacher(workspace.teacher_dir("anna") if found else folder)
-
-    table = run_loso(workspace, FakeStudents(lexicon), modes=["labels"], recipe=PUBLISHED, teachers=Published())
-
-    assert table.rows[0].name == "zero-shot encoder"
-    assert wra(table)["zero-shot encoder"] == {"anna": 100.0, "bert": 100.0, "carl": 0.0}
+    table = run_loso(workspace, FakeStudents(lexicon), modes=["labels"], recipe=PUBLISHED, teachers=PublishedTeachers())
+    assert table.rows[0].name == "zero-shot student encoder"
+    assert wra(table)["zero-shot student encoder"] == {"anna": 100.0, "bert": 100.0, "carl": 0.0}
 
 
 def test_without_word_list_there_is_no_lexicon_column(workspace: Workspace, lexicon: Lexicon) -> None:
