@@ -148,7 +148,7 @@ def test_another_checkpoint_is_refused(store: LogProbStore) -> None:
 
 
 def test_a_foreign_vocabulary_is_refused(store: LogProbStore, vocabulary: Vocabulary) -> None:
-    with pytest.raises(VocabularyError, match="bert.safetensors uses vocabulary vvvvvvvvvvvv"):
+    with pytest.raises(VocabularyError, match=r"bert.safetensors uses vocabulary vvvvvvvvvvvv"):
         store.read("anna", "ctc", UTTERANCES, vocabulary=vocabulary)
 
 
