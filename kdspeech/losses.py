@@ -7,7 +7,8 @@ Shapes: B batch, T frames, U decoder positions or tokens, V vocabulary.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, get_args
+from dataclasses import dataclass
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,8 @@ from kdspeech.logspace import LOG_ZERO
 LOSS_TERMS: tuple[str, ...] = get_args(LossTerm)
 
 
-class LossSum(NamedTuple):
+@dataclass(frozen=True)
+class LossSum:
     """A loss before its one normalisation."""
 
     sum: Tensor  # float32 [], nats
@@ -125,7 +127,8 @@ def masked_kl(student_log_probs: Tensor, target_log_probs: Tensor, mask: Tensor,
     return LossSum(temperature**2 * divergence, mask.sum())
 
 
-class WeightedLoss(NamedTuple):
+@dataclass(frozen=True)
+class WeightedLoss:
     """What one step optimises, and its parts for the log."""
 
     total: Tensor  # float32 []

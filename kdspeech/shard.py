@@ -83,7 +83,7 @@ class ShardHeader:
         Raises:
             StoreError: it is not a shard's.
         """
-        row = {field.name: metadata.get(field.name) for field in fields(cls)}
+        row: dict[str, Any] = {field.name: metadata.get(field.name) for field in fields(cls)}
         try:
             speakers = row["teacher_speakers"]
             row["key"] = ShardKey(**row["key"])
