@@ -8,7 +8,7 @@ Shapes: B batch, T frames, U decoder positions or tokens, V vocabulary.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -127,8 +127,7 @@ def masked_kl(student_log_probs: Tensor, target_log_probs: Tensor, mask: Tensor,
     return LossSum(temperature**2 * divergence, mask.sum())
 
 
-@dataclass(frozen=True)
-class WeightedLoss:
+class WeightedLoss(NamedTuple):
     """What one step optimises, and its parts for the log."""
 
     total: Tensor  # float32 []
