@@ -5,7 +5,6 @@ Symbols: B batch, N samples, T encoder frames, U decoder positions (tokens + end
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -124,12 +123,12 @@ def load_examples(
     import torch
 
     from kdspeech.audio import SAMPLE_RATE, load_audio
+    from kdspeech.losses import frames_needed
 
     examples = []
     for utterance in utterances:
         token_ids = tuple(vocabulary.encode(utterance.text))
-        repeats = sum(a == b for a, b in itertools.pairwise(token_ids))
-        needed = len(token_ids) + repeats  # a blank stands between two equal tokens
+        needed = int(frames_needed(torch.tensor([token_ids]), torch.tensor([len(token_ids)])))
         recording = load_audio(utterance.audio_filepath)
         num_frames = num_encoder_frames(len(recording), subsampling)
         if num_frames < needed:

@@ -14,7 +14,7 @@ import numpy as np
 import sentencepiece
 import torch
 from kdspeech.teachers.layout import ColumnMap, check_num_frames
-from kdspeech.teachers.toolkits import import_nemo_asr
+from kdspeech.teachers.toolkits import import_nemo_asr, load_errors
 from torch.nn.utils.rnn import pad_sequence
 
 from kdspeech.audio import SAMPLE_RATE
@@ -133,9 +133,6 @@ def _load(source: str, name: str) -> tuple[Any, str]:
         TeacherError: it is missing, unreachable or not a NeMo model.
     """
     models = import_nemo_asr().models
-    import httpx
-    from huggingface_hub.errors import HfHubHTTPError
-
     try:
         if source.endswith(".nemo"):
             path = Path(source)
@@ -143,7 +140,7 @@ def _load(source: str, name: str) -> tuple[Any, str]:
         else:
             path = Path(models.ASRModel.from_pretrained(source, return_model_file=True))
             model = models.ASRModel.from_pretrained(source)
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, httpx.HTTPError, HfHubHTTPError) as error:
+    except load_errors() as error:
         raise TeacherError(
             f"{name} cannot be loaded as a NeMo model: {error}. Expected a .nemo file, or a published name that can be "
             "reached or was downloaded before."

@@ -16,7 +16,7 @@ import sentencepiece
 import torch
 from kdspeech.teachers.conformer import HYPERPARAMS_NAME, checkpoint_sha256
 from kdspeech.teachers.layout import ColumnMap, check_num_frames
-from kdspeech.teachers.toolkits import import_speechbrain
+from kdspeech.teachers.toolkits import import_speechbrain, load_errors
 
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.decoding.ctc import greedy_ctc
@@ -179,7 +179,7 @@ def _load(source: str, name: str) -> tuple[Any, Path]:
         text = hyperparams.read_text(encoding="utf-8")
         interface = EncoderASR if re.search(r"^decoding_function:", text, re.MULTILINE) else EncoderDecoderASR
         model = interface.from_hparams(source, savedir=None, local_strategy=LocalStrategy.NO_LINK)
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+    except load_errors() as error:
         raise TeacherError(
             f"{name} cannot be loaded as a SpeechBrain model: {error}. Expected a folder with {HYPERPARAMS_NAME}, "
             "its .ckpt files and tokenizer, or a published name that can be reached."

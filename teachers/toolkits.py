@@ -2,6 +2,7 @@
 
 import logging
 import os
+import tarfile
 import warnings
 from types import ModuleType
 
@@ -32,3 +33,15 @@ def import_nemo_asr() -> ModuleType:
     nemo_logging.setLevel(logging.ERROR)
     module: ModuleType = nemo_asr
     return module
+
+
+def load_errors() -> tuple[type[Exception], ...]:
+    """What the toolkits raise for a file that is missing, broken or of another kind, or a name out of reach."""
+    import httpx
+    import ruamel.yaml
+    import yaml
+    from huggingface_hub.errors import HfHubHTTPError
+
+    files = (OSError, tarfile.TarError, yaml.YAMLError, ruamel.yaml.error.YAMLError)
+    contents = (RuntimeError, ValueError, KeyError, TypeError, AttributeError, ImportError)
+    return (*files, *contents, httpx.HTTPError, HfHubHTTPError)
