@@ -16,7 +16,7 @@ from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.files import read_json, sha256_of_text, write_json
 from kdspeech.protocols import Teacher, TeacherFamily
 from kdspeech.scoring.score import Scores, score_texts
-from kdspeech.teacher_folder import CARD_NAME, read_teacher_card, replacing_folder, write_teacher_card
+from kdspeech.teacher_folder import CARD_NAME, OWN_FOLDER, read_teacher_card, replacing_folder, write_teacher_card
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 
@@ -53,7 +53,8 @@ def train_teachers(
 ) -> None:
     """Trains or registers a teacher for each speaker, on that speaker's `train` utterances only.
 
-    Finished teachers are skipped if their settings, seed, data and initial checkpoint are unchanged.
+    Finished teachers are skipped if their settings, seed, data and initial checkpoint are unchanged; so are speakers
+    for whom the user brought a teacher earlier.
 
     Args:
         speakers: names, or ["all"].
@@ -96,6 +97,10 @@ def _train_missing(
         folder = workspace.teacher_dir(name)
         if not force and _is_finished(folder, settings):
             console.remark(f"Teacher {name}: done already, skipped (--force trains it again).")
+            continue
+        if not force and _is_registered(folder):
+            source = read_teacher_card(folder).source
+            console.remark(f"Teacher {name}: {source} was brought for it and is kept (--force trains one instead).")
             continue
         data = (workspace.vocabulary_dir, initial, folder, name, utterances)
         arguments.append((teachers, config, *data, settings, seed))
@@ -200,6 +205,11 @@ def _is_finished(folder: Path, settings_sha256: str) -> bool:
         and report.exists()
         and read_json(report).get("settings_sha256") == settings_sha256
     )
+
+
+def _is_registered(folder: Path) -> bool:
+    """True for a teacher of the user's own."""
+    return (folder / CARD_NAME).exists() and read_teacher_card(folder).source != OWN_FOLDER
 
 
 def _read_report(workspace: Workspace, speaker: str) -> TeacherReport | None:

@@ -204,7 +204,7 @@ class _Trainer:
                 log.append(
                     {
                         "epoch": epoch + 1,
-                        "learning_rate": scheduler.get_last_lr()[0],
+                        "learning_rate": float(scheduler.get_last_lr()[0]),
                         "train_loss": total / len(train),
                         "valid_loss": self._mean_loss(valid),
                     }
