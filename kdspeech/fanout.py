@@ -1,6 +1,7 @@
 """Independent jobs side by side: submitit's local processes, a SLURM cluster, or one after another in this process."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ def run_jobs(
     log_dir.mkdir(parents=True, exist_ok=True)
     submitter = submitit.AutoExecutor(folder=log_dir, cluster=executor)
     submitter.update_parameters(timeout_min=7 * 24 * 60, name=description.split()[0].lower())
+    owner = os.getpid() if executor == "local" else None
     waiting = list(enumerate(arguments))
     running: dict[int, submitit.Job[Any]] = {}
     results: dict[int, Any] = {}
@@ -62,7 +64,7 @@ def run_jobs(
             while waiting or running:
                 while waiting and len(running) < jobs:
                     index, argument = waiting.pop(0)
-                    running[index] = submitter.submit(_single_threaded, function, argument)
+                    running[index] = submitter.submit(_single_threaded, function, argument, owner)
                 for index, job in list(running.items()):
                     if job.done():
                         results[index] = _result_of(job, description)
@@ -84,15 +86,31 @@ class _Refusal:
     message: str
 
 
-def _single_threaded(function: Callable[..., Any], argument: tuple[Any, ...]) -> Any:
+def _single_threaded(function: Callable[..., Any], argument: tuple[Any, ...], owner: int | None) -> Any:
     import torch
 
+    if owner is not None:
+        threading.Thread(target=_end_with, args=(owner,), daemon=True).start()
     torch.set_num_threads(1)
     console.configure(quiet=True)
     try:
         return function(*argument)
     except KdspeechError as error:
         return _Refusal(str(error))
+
+
+def _end_with(owner: int) -> None:
+    """Ends this process when the one that started it is gone.
+
+    A killed command cannot stop its jobs; without this they would go on and write into the same folders as the command
+    that the user then starts again.
+    """
+    while True:
+        try:
+            os.kill(owner, 0)  # only asks whether it is there
+        except ProcessLookupError:
+            os._exit(1)
+        time.sleep(_POLL_S)
 
 
 def _result_of(job: "submitit.Job[Any]", description: str) -> Any:

@@ -16,6 +16,7 @@ from kdspeech.files import write_json, write_text
 from kdspeech.loso_table import LosoRow, LosoTable
 from kdspeech.protocols import StudentFamily, TeacherFamily
 from kdspeech.results import DECODE_MODES, DecodeMode
+from kdspeech.runs import RunFolder
 from kdspeech.scoring.score import Scores
 from kdspeech.store import LogProbStore
 from kdspeech.teacher_folder import CARD_NAME
@@ -91,14 +92,21 @@ def _student_scores(
 ) -> dict[tuple[str, Mode], FoldScores]:
     """Trains and evaluates every fold's students side by side; by held-out speaker and mode."""
     pairs = [(fold, mode) for fold in folds for mode in modes]
+    logs = [RunFolder(workspace.run_dir(recipe.name, *pair, seed)).metrics_path for pair in pairs]
+    num_epochs = len(pairs) * sum(stage.epochs for stage in recipe.stages)
     scores = run_jobs(
         train_and_evaluate,
         [(workspace.root, fold, mode, recipe, students, seed, force) for fold, mode in pairs],
-        "Students",
+        "Training students, epochs",
         workspace.root / "logs" / "loso",
         jobs or default_jobs(len(pairs)),
+        counter=(num_epochs, lambda: sum(_num_lines(log) for log in logs)),
     )
     return dict(zip(pairs, scores, strict=True))
+
+
+def _num_lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def train_and_evaluate(

@@ -2,6 +2,10 @@
 
 import operator
 import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,3 +58,40 @@ def test_no_more_jobs_than_cores_or_tasks() -> None:
     assert default_jobs(0) == 1
     assert default_jobs(1) == 1
     assert default_jobs(10_000) == (os.cpu_count() or 1)
+
+
+OWNER = """
+import os, sys, time
+from pathlib import Path
+from kdspeech.fanout import run_jobs
+
+def work(folder):
+    (Path(folder) / f"{os.getpid()}.job").touch()
+    time.sleep(60)
+
+run_jobs(work, [(sys.argv[1],), (sys.argv[1],)], "Working", Path(sys.argv[1]) / "logs", jobs=2)
+"""
+
+
+def _is_alive(process_id: int) -> bool:
+    status = Path(f"/proc/{process_id}/stat")
+    return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_jobs_end_with_a_killed_command(tmp_path: Path) -> None:
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)])
+    try:
+        assert _within(60.0, lambda: len(list(tmp_path.glob("*.job"))) == 2)
+    finally:
+        owner.kill()
+        owner.wait()
+    jobs = [int(path.stem) for path in tmp_path.glob("*.job")]
+    assert _within(10.0, lambda: not any(map(_is_alive, jobs)))
+
+
+def _within(seconds: float, condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not (met := condition()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return met
