@@ -73,6 +73,6 @@ class CheckpointFolder:
 
     def _sweep(self) -> None:
         wanted = {"best", "last", *(name for _, name in self._ranking)}
-        for path in self._folder.glob("*.ckpt"):
+        for path in [*self._folder.glob("*.ckpt"), *self._folder.glob(".*.ckpt.*")]:  # the latter: torn writes
             if path.stem not in wanted:
                 path.unlink()

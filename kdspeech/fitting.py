@@ -125,6 +125,7 @@ class StageModule(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         lightning.seed_everything(epoch_seed(self.plan.seed, self.plan.index, self.current_epoch), verbose=False)
+        self.train()  # Lightning leaves modules in the mode it finds them in
         self._means = _Means()
         if console.is_interactive():
             title = f"{self.plan.stage.name}, epoch {self.current_epoch + 1}/{self.plan.stage.epochs} (steps)"
@@ -136,17 +137,17 @@ class StageModule(lightning.LightningModule):
         output = self.student(batch.waveforms, batch.lengths, batch.decoder_inputs if with_decoder else None)
         smoothing = self.plan.training.label_smoothing
         blank_id = self.student.vocabulary.blank_id
-        total, parts = self.loss(loss_terms(names, output, batch, blank_id, self.plan.temperature, smoothing))
-        if not torch.isfinite(total):
+        loss = self.loss(loss_terms(names, output, batch, blank_id, self.plan.temperature, smoothing))
+        if not torch.isfinite(loss.total):
             raise RunError(
                 f"the loss is not finite in stage {self.plan.stage.name!r}, epoch {self.current_epoch + 1}, step "
-                f"{batch_idx + 1} ({', '.join(f'{name} {float(value):g}' for name, value in parts.items())}). "
+                f"{batch_idx + 1} ({', '.join(f'{name} {float(value):g}' for name, value in loss.parts.items())}). "
                 f"Utterances: {', '.join(batch.utt_ids)}. Lower the learning rate, or look at these recordings."
             )
-        self._step_values = {**parts, "loss": total.detach()}
+        self._step_values = {**loss.parts, "loss": loss.total.detach()}
         if batch.frame_mask is not None:
             self._step_values["valid_frame_ratio"] = batch.frame_mask.sum() / output.num_frames.sum()
-        return total
+        return loss.total
 
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
         trained = [p for p in self.student.parameters() if p.requires_grad]

@@ -90,7 +90,7 @@ class RunFolder:
         """
         if not self.config_path.exists():
             return False
-        faults = _differences(self.config(), config)
+        faults = _differences(self.config(), _plain(config))
         if faults:
             raise RunError(
                 f"{self.path} was made with other settings: {'; '.join(faults[:8])}. Redo it with --force, or choose "

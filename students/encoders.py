@@ -4,6 +4,7 @@ Shapes: B batch, N samples, T encoder frames, D model size, V vocabulary.
 """
 
 import os
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,7 +171,7 @@ def _load_nemo(source: str) -> Any:
     if path.exists():
         try:
             return ASRModel.restore_from(str(path), map_location="cpu")
-        except (RuntimeError, OSError, ValueError, KeyError, ImportError) as error:
+        except (RuntimeError, OSError, ValueError, KeyError, ImportError, tarfile.TarError) as error:
             raise KdspeechError(f"{path} is not a NeMo ASR model that can be restored: {error}") from error
     if source.endswith(".nemo") or source.startswith((".", "/", "~")):
         raise KdspeechError(f"{path} does not exist. Correct student.encoder, or name a published NeMo model.")

@@ -1,0 +1,106 @@
+"""Run folders: same or other settings, which run is the newest, where the code came from."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kdspeech import runs
+from kdspeech.errors import RunError
+from kdspeech.files import read_json, write_json
+from kdspeech.runs import RunFolder, find_run, load_student
+from kdspeech.vocabulary import Vocabulary
+from kdspeech.workspace import Workspace
+from tests.learners import TinyStudents, tiny_recipe
+
+
+def test_settings_decide_whether_a_run_is_the_same(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    run = RunFolder(tmp_path / "run")
+    config = {"mode": "labels", "training": {"speeds": (1.0,), "batch_size": 8}, "teachers": {"a": "123"}}
+    assert not run.exists_with(config)
+    run.start(config, tiny_recipe(), vocabulary)
+    assert run.exists_with(config)
+    other = {**config, "training": {"speeds": (1.0,), "batch_size": 9}, "teachers": {"b": "123"}}
+    with pytest.raises(RunError) as refused:
+        run.exists_with(other)
+    message = str(refused.value)
+    assert "training.batch_size was 8, now 9" in message
+    assert "teachers.a was 123, now None" in message
+    assert "teachers.b was None, now 123" in message
+    assert "speeds" not in message
+    run.clear()
+    assert not run.exists_with(other)
+
+
+def test_the_saved_recipe_can_be_used_again(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    from kdspeech.config import load_recipe
+
+    run = RunFolder(tmp_path / "run")
+    recipe = tiny_recipe(save_top_k=3)
+    run.start({}, recipe, vocabulary)
+    assert load_recipe(str(run.path / "recipe.yaml")) == recipe
+
+
+def test_changed_targets_are_refused(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.keep_target_details({"teachers": ("a", "b"), "inputs": {"x": "1"}})
+    run.keep_target_details({"teachers": ("a", "b"), "inputs": {"x": "1"}})
+    with pytest.raises(RunError, match=r"inputs\.x was 1, now 2"):
+        run.keep_target_details({"teachers": ("a", "b"), "inputs": {"x": "2"}})
+
+
+def finish(workspace: Workspace, held_out: str, mode: str, seed: int, time_ns: int) -> Path:
+    run = RunFolder(workspace.run_dir("r", held_out, mode, seed))
+    run.finish({})
+    os.utime(run.done_path, ns=(time_ns, time_ns))
+    return run.path
+
+
+def test_find_run_takes_the_newest_finished_one(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    old = finish(workspace, "anna", "labels", 0, time_ns=10**18)
+    new = finish(workspace, "anna", "labels", 1, time_ns=2 * 10**18)
+    other = finish(workspace, "bert", "ctc-kd", 0, time_ns=3 * 10**18)
+    write_json(workspace.run_dir("r", "anna", "labels", 2) / "config.json", {})  # unfinished
+    assert find_run(workspace, "anna", "labels") == new != old
+    assert find_run(workspace, "anna") == new
+    assert find_run(workspace) == other
+    with pytest.raises(RunError, match=r"--held-out anna --mode ctc-kd"):
+        find_run(workspace, "anna", "ctc-kd")
+
+
+def test_load_student_refuses_what_is_no_run(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    with pytest.raises(RunError, match="is not a run"):
+        load_student(tmp_path, TinyStudents())
+    run = RunFolder(tmp_path)
+    run.start({}, tiny_recipe(), vocabulary)
+    with pytest.raises(RunError, match=r"best\.ckpt does not exist"):
+        load_student(tmp_path, TinyStudents())
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
+    return subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def test_git_state_of_a_checkout(tmp_path: Path) -> None:
+    name = Path(runs.__file__).name
+    assert runs._git_state(tmp_path) is None
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / name).write_text("1")
+    assert runs._git_state(tmp_path) is None  # inside a checkout that does not track the package
+    git(tmp_path, "add", name)
+    git(tmp_path, "commit", "--quiet", "-m", "x")
+    sha = git(tmp_path, "rev-parse", "HEAD").strip()
+    assert runs._git_state(tmp_path) == {"sha": sha, "dirty": False}
+    (tmp_path / name).write_text("2")
+    assert runs._git_state(tmp_path) == {"sha": sha, "dirty": True}
+
+
+def test_done_marker_holds_the_summary(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert not run.is_finished
+    run.finish({"score": 0.5})
+    assert run.is_finished
+    assert read_json(run.done_path)["score"] == 0.5

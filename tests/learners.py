@@ -1,0 +1,108 @@
+"""A student that learns, small enough to train in a second, and recipes for it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from kdspeech.audio import SAMPLE_RATE
+from kdspeech.config import Recipe, StudentConfig, load_recipe
+from kdspeech.protocols import Encoded, StudentOutput
+from kdspeech.vocabulary import Vocabulary
+
+SAMPLES_PER_FRAME = 640
+
+
+class TinyEncoder(nn.Module):
+    """A linear map of each 40 ms of samples, with BatchNorm and dropout: what makes resuming and freezing hard."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(SAMPLES_PER_FRAME, size)
+        self.norm = nn.BatchNorm1d(size)
+        self.dropout = nn.Dropout(0.2)
+
+    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """waveforms [B, N] -> states [B, T, D]."""
+        num_frames = waveforms.shape[1] // SAMPLES_PER_FRAME
+        frames = waveforms[:, : num_frames * SAMPLES_PER_FRAME].unflatten(1, (num_frames, SAMPLES_PER_FRAME))
+        states = self.norm(self.linear(frames).transpose(1, 2)).transpose(1, 2)
+        return self.dropout(states.tanh())
+
+
+class TinyDecoder(nn.Module):
+    """The mean of the states plus what was said so far, through one layer."""
+
+    def __init__(self, size: int, num_columns: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(num_columns, size)
+        self.output = nn.Linear(size, num_columns)
+
+    def forward(self, states: torch.Tensor, decoder_inputs: torch.Tensor) -> torch.Tensor:
+        """states [B, T, D], decoder_inputs [B, U] -> log-probs [B, U, V+1]."""
+        said = self.embedding(decoder_inputs).cumsum(dim=1)  # [B, U, D]
+        return self.output(states.mean(dim=1, keepdim=True) + said).log_softmax(dim=-1)
+
+
+class TinyStudent(nn.Module):
+    """A `kdspeech.protocols.TrainableStudent` of about 15 thousand parameters."""
+
+    frame_shift_s = SAMPLES_PER_FRAME / SAMPLE_RATE
+
+    def __init__(self, config: StudentConfig, vocabulary: Vocabulary, size: int = 16) -> None:
+        super().__init__()
+        self.config, self.vocabulary = config, vocabulary
+        self.encoder = TinyEncoder(size)
+        self.ctc_head = nn.Linear(size, vocabulary.num_columns)
+        self.decoder = TinyDecoder(size, vocabulary.num_columns)
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        return {"encoder": self.encoder, "ctc_head": self.ctc_head, "decoder": self.decoder}
+
+    def num_frames(self, lengths: torch.Tensor) -> torch.Tensor:
+        return lengths // SAMPLES_PER_FRAME
+
+    def encode(self, waveforms: torch.Tensor, lengths: torch.Tensor) -> Encoded:
+        return Encoded(self.encoder(waveforms), self.num_frames(lengths))
+
+    def ctc_log_probs(self, encoded: Encoded) -> torch.Tensor:
+        return self.ctc_head(encoded.states).log_softmax(dim=-1)
+
+    def decoder_log_probs(self, encoded: Encoded, decoder_inputs: torch.Tensor) -> torch.Tensor:
+        return self.decoder(encoded.states, decoder_inputs)
+
+    def forward(
+        self, waveforms: torch.Tensor, lengths: torch.Tensor, decoder_inputs: torch.Tensor | None = None
+    ) -> StudentOutput:
+        encoded = self.encode(waveforms, lengths)
+        decoded = None if decoder_inputs is None else self.decoder_log_probs(encoded, decoder_inputs)
+        return StudentOutput(self.ctc_log_probs(encoded), encoded.num_frames, decoded)
+
+
+class TinyStudents:
+    """A student family of TinyStudents; `speakers` is what their starting checkpoint is said to have heard."""
+
+    def __init__(self, speakers: Sequence[str] = (), student: type[TinyStudent] = TinyStudent) -> None:
+        self._speakers, self._student = tuple(speakers), student
+
+    def build_student(self, config: StudentConfig, vocabulary: Vocabulary, seed: int) -> TinyStudent:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return self._student(config, vocabulary)
+
+    def starting_speakers(self, config: StudentConfig) -> tuple[str, ...]:
+        return self._speakers
+
+
+def tiny_recipe(stages: Sequence[Mapping[str, Any]] = (), **training: Any) -> Recipe:
+    """The small shipped recipe with short stages: by default one of two epochs."""
+    recipe = load_recipe("conformer_xs_from_speechbrain")
+    base = recipe.stages[0].model_copy(update={"epochs": 2, "learning_rate": 1e-2})
+    settings = {"batch_size": 8, **training}
+    return recipe.model_copy(
+        update={
+            "stages": tuple(base.model_copy(update=dict(stage)) for stage in stages or ({},)),
+            "training": recipe.training.model_copy(update=settings),
+        }
+    )

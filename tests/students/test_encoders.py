@@ -1,0 +1,141 @@
+"""Encoders from NeMo checkpoints: grafting, the vocabulary they came with, and clear refusals."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from kdspeech.students.nemo_import import quiet_nemo
+
+from kdspeech import students
+from kdspeech.config import StudentConfig
+from kdspeech.errors import ConfigError, KdspeechError
+from kdspeech.vocabulary import Vocabulary
+
+pytestmark = pytest.mark.slow  # NeMo takes ten seconds to import
+
+FEATURES = {
+    "sample_rate": 16_000,
+    "normalize": "per_feature",
+    "window_size": 0.025,
+    "window_stride": 0.01,
+    "features": 20,
+}
+
+
+def nemo_config(vocabulary_dir: Path, num_pieces: int, encoder: dict[str, Any]) -> dict[str, Any]:
+    """Config of a tiny EncDecCTCModelBPE, dither and padding as published models have them."""
+    return {
+        "sample_rate": 16_000,
+        "tokenizer": {"dir": str(vocabulary_dir), "type": "bpe"},
+        "preprocessor": {
+            "_target_": "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor",
+            **FEATURES,
+            "dither": 1e-5,
+            "pad_to": 16,
+        },
+        "encoder": {"_target_": "nemo.collections.asr.modules.ConformerEncoder", "feat_in": 20, **encoder},
+        "decoder": {
+            "_target_": "nemo.collections.asr.modules.ConvASRDecoder",
+            "feat_in": encoder["d_model"],
+            "num_classes": num_pieces,
+        },
+        "optim": {"name": "adamw", "lr": 1e-3},
+    }
+
+
+@pytest.fixture(scope="module")
+def nemo_file(
+    tmp_path_factory: pytest.TempPathFactory, vocabulary: Vocabulary, tiny_config: StudentConfig
+) -> tuple[Path, Any]:
+    """A tiny CTC model as a .nemo file, and the model itself."""
+    folder = tmp_path_factory.mktemp("nemo")
+    vocabulary.save(folder / "vocabulary")
+    with quiet_nemo():
+        from nemo.collections.asr.models import EncDecCTCModelBPE
+        from omegaconf import OmegaConf
+
+        config = nemo_config(folder / "vocabulary", vocabulary.size, tiny_config.encoder_config or {})
+        torch.manual_seed(0)
+        model = EncDecCTCModelBPE(cfg=OmegaConf.create(config)).eval()
+        model.save_to(str(folder / "tiny.nemo"))
+    return folder / "tiny.nemo", model
+
+
+def from_file(config: StudentConfig, path: Path | str) -> StudentConfig:
+    return config.model_copy(update={"encoder": str(path), "encoder_config": None})
+
+
+def test_same_vocabulary_gives_a_zero_shot_student(
+    nemo_file: tuple[Path, Any], tiny_config: StudentConfig, vocabulary: Vocabulary
+) -> None:
+    path, model = nemo_file
+    student = students.build_student(from_file(tiny_config, path), vocabulary, seed=0).eval()
+    assert student.zero_shot
+    waveforms, lengths = 0.1 * torch.randn(2, 16_000), torch.tensor([16_000, 9_000])
+    waveforms[1, 9_000:] = 0
+    with torch.inference_mode():
+        theirs, their_frames, _ = model(input_signal=waveforms, input_signal_length=lengths)
+        ours = student(waveforms, lengths)
+    assert ours.num_frames.tolist() == their_frames.tolist()
+    for row, num_frames in enumerate(their_frames.tolist()):
+        torch.testing.assert_close(ours.ctc_log_probs[row, :num_frames], theirs[row, :num_frames], rtol=0, atol=1e-4)
+
+
+def test_another_vocabulary_keeps_the_encoder_and_a_new_head(
+    nemo_file: tuple[Path, Any], tiny_config: StudentConfig
+) -> None:
+    path, model = nemo_file
+    other = Vocabulary.train(("cat", "dog", "bird"), size=30, model_type="bpe")
+    student = students.build_student(from_file(tiny_config, path), other, seed=0)
+    assert not student.zero_shot
+    assert student.ctc_head.out_features == other.num_columns
+    for key, value in model.encoder.state_dict().items():
+        assert torch.equal(student.encoder.encoder.state_dict()[key], value)
+
+
+def test_a_trained_student_needs_no_checkpoint_to_be_rebuilt(
+    nemo_file: tuple[Path, Any], tiny_config: StudentConfig, vocabulary: Vocabulary
+) -> None:
+    student = students.build_student(from_file(tiny_config, nemo_file[0]), vocabulary, seed=0).eval()
+    assert student.config.encoder is None
+    stored = StudentConfig.model_validate_json(student.config.model_dump_json())
+    rebuilt = students.build_student(stored, vocabulary, seed=1).eval()
+    rebuilt.load_state_dict(student.state_dict())
+    waveforms, lengths = 0.1 * torch.randn(1, 8_000), torch.tensor([8_000])
+    with torch.inference_mode():
+        assert torch.equal(student(waveforms, lengths).ctc_log_probs, rebuilt(waveforms, lengths).ctc_log_probs)
+
+
+def test_checkpoints_that_cannot_be_had(tmp_path: Path, tiny_config: StudentConfig, vocabulary: Vocabulary) -> None:
+    def refused(source: Path | str) -> str:
+        with pytest.raises(KdspeechError) as error:
+            students.build_student(from_file(tiny_config, source), vocabulary, seed=0)
+        return str(error.value)
+
+    assert "missing.nemo does not exist" in refused(tmp_path / "missing.nemo")
+    (tmp_path / "broken.nemo").write_bytes(b"not an archive")
+    assert "broken.nemo is not a NeMo ASR model" in refused(tmp_path / "broken.nemo")
+    unreachable = refused("nvidia/no_such_model")
+    assert "cannot fetch the published NeMo model 'nvidia/no_such_model'" in unreachable
+    assert "student.encoder=FILE.nemo" in unreachable
+
+
+def test_settings_that_nemo_refuses(tiny_config: StudentConfig, vocabulary: Vocabulary) -> None:
+    def refused(key: str, **settings: Any) -> str:
+        config = tiny_config.model_copy(update={key: {**(getattr(tiny_config, key) or {}), **settings}})
+        with pytest.raises(ConfigError) as error:
+            students.build_student(config, vocabulary, seed=0)
+        return str(error.value)
+
+    assert "student.encoder_config: NeMo refuses" in refused("encoder_config", no_such_setting=1)
+    assert "student.spec_augment: NeMo refuses" in refused("spec_augment", no_such_setting=1)
+    assert "would depend on padding" in refused("encoder_config", subsampling="stacking")
+
+
+def test_nemo_is_quiet(
+    nemo_file: tuple[Path, Any], tiny_config: StudentConfig, vocabulary: Vocabulary, capfd: pytest.CaptureFixture[str]
+) -> None:
+    students.build_student(from_file(tiny_config, nemo_file[0]), vocabulary, seed=0)
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", "")
