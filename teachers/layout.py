@@ -7,6 +7,7 @@ Symbols: R rows (frames or positions), C columns of the foreign model, V vocabul
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -105,11 +106,17 @@ class ColumnMap:
                 f"{self.owner}: a row's probabilities miss the sum 1 by {error:.3g}: these are not log-probabilities. "
                 "Let the model end in a log-softmax."
             )
-        present = [(ours, source) for ours, source in enumerate(self.sources) if source is not None]
         rows = np.full((len(log_probs), len(self.sources)), LOG_ZERO, dtype=np.float32)
-        rows[:, [ours for ours, _ in present]] = np.maximum(log_probs[:, [source for _, source in present]], LOG_ZERO)
+        ours, theirs = self._pairs
+        rows[:, ours] = np.maximum(log_probs[:, theirs], LOG_ZERO)
         self._check_special(rows)
         return rows
+
+    @cached_property
+    def _pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Our columns that have a source, and their sources."""
+        pairs = [(ours, source) for ours, source in enumerate(self.sources) if source is not None]
+        return np.array([ours for ours, _ in pairs]), np.array([source for _, source in pairs])
 
     def _check_special(self, rows: np.ndarray) -> None:
         """A blank-first model read as blank-last puts the blank's mass on <unk>, which no model says often."""

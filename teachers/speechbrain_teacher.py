@@ -53,6 +53,8 @@ class SpeechBrainTeacher:
         self.card = TeacherCard(teacher_id, "speechbrain", source, None, checkpoint, self.vocabulary.sha256)
         self._attention = hasattr(self._model.mods, "decoder")  # EncoderDecoderASR, not EncoderASR
         self._searcher = self._greedy_searcher()
+        self._ctc_layout: ColumnMap | None = None  # made when the first rows show how many columns the head has
+        self._decoder_layout: ColumnMap | None = None
         with torch.inference_mode():
             self.frame_shift_s = self._frame_shift_s()
 
@@ -93,10 +95,10 @@ class SpeechBrainTeacher:
             rows = hparams.ctc_lin(encoded)[0].float().log_softmax(-1)
         else:
             return None
-        layout = ColumnMap.for_ctc(
-            f"{self._name}, CTC head", self.vocabulary, rows.shape[-1], self._index("blank_index")
-        )
-        return layout.apply(rows.cpu().numpy())
+        if self._ctc_layout is None:
+            owner, blank = f"{self._name}, CTC head", self._index("blank_index")
+            self._ctc_layout = ColumnMap.for_ctc(owner, self.vocabulary, rows.shape[-1], blank)
+        return self._ctc_layout.apply(rows.cpu().numpy())
 
     def _decoder_log_probs(self, encoded: torch.Tensor, token_ids: tuple[int, ...]) -> np.ndarray | None:
         """[1, T, D] and U-1 tokens -> [U, V+1], teacher-forced; None without a Transformer decoder."""
@@ -105,10 +107,10 @@ class SpeechBrainTeacher:
         inputs = torch.tensor([[self._index("bos_index"), *token_ids]], device=encoded.device)  # [1, U]
         hidden, _ = self._model.mods.transformer.decode(inputs, encoded)  # [1, U, D]
         rows = self._model.hparams.seq_lin(hidden)[0].float().log_softmax(-1)  # [U, C]
-        layout = ColumnMap.for_decoder(
-            f"{self._name}, decoder", self.vocabulary, rows.shape[-1], self._index("eos_index")
-        )
-        return layout.apply(rows.cpu().numpy())
+        if self._decoder_layout is None:
+            owner, end = f"{self._name}, decoder", self._index("eos_index")
+            self._decoder_layout = ColumnMap.for_decoder(owner, self.vocabulary, rows.shape[-1], end)
+        return self._decoder_layout.apply(rows.cpu().numpy())
 
     def _decoder_hypothesis(self, encoded: torch.Tensor) -> ScoredText:
         """Greedy search where the decoder is a Transformer, otherwise the model's own search."""
