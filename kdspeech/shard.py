@@ -60,10 +60,6 @@ class ShardKey:
             utterances_sha256=sha256_of_text("\n".join("\t".join(entry) for entry in described)),
         )
 
-    def differences(self, other: "ShardKey") -> list[str]:
-        """Names of the fields that differ."""
-        return [field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)]
-
 
 @dataclass(frozen=True)
 class ShardHeader:

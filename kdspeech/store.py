@@ -52,9 +52,12 @@ class LogProbStore:
         writer.write()
 
     def has(self, key: ShardKey) -> bool:
-        """True if the shard is there and was made of exactly this; the payload is not read."""
-        path = self.path(key.teacher_id, key.kind, key.speaker)
-        return path.exists() and not key.differences(read_header(path)[0].key)
+        """True if the shard is there, opens, and was made of exactly this; the payload is not read."""
+        try:
+            header, _ = read_header(self.path(key.teacher_id, key.kind, key.speaker))
+        except StoreError:  # missing, truncated or of another format: it has to be made again
+            return False
+        return header.key == key
 
     def describe(self, teacher_id: str, kind: Kind, speaker: str) -> tuple[ShardHeader, str]:
         """A shard's header and its payload's SHA-256, which identifies its content; the payload is not read.

@@ -93,6 +93,8 @@ def test_done_work_is_skipped_and_force_redoes_it(workspace: Workspace) -> None:
     path.unlink()
     assert dump(workspace) == ["bert"]
     assert path.exists()
+    path.write_bytes(path.read_bytes()[:-1])
+    assert dump(workspace) == ["bert"]
     assert dump(workspace, "anna", force=True) == ["anna"]
 
 
