@@ -25,6 +25,7 @@ from rich.text import Text
 Item = TypeVar("Item")
 
 _PLAIN_INTERVAL_S = 10.0  # seconds between two plain progress lines
+_FILE_WIDTH = 2000  # columns where there is no terminal: a table of many speakers must not lose cells
 
 _out = Console()
 _err = Console(stderr=True)
@@ -71,7 +72,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
         drawn.add_column(escape(column), justify="left" if index == 0 else "right", no_wrap=not _out.is_terminal)
     for row in rows:
         drawn.add_row(*(escape(cell) for cell in row))
-    console = _out if _out.is_terminal else Console(width=200)
+    console = _out if _out.is_terminal else Console(width=_FILE_WIDTH)
     console.print(drawn)
 
 

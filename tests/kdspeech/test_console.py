@@ -44,7 +44,7 @@ def test_long_lines_are_not_broken_where_there_is_no_terminal(capsys: Capture) -
 
 
 def test_a_table_keeps_every_cell_whole(capsys: Capture) -> None:
-    cells = [f"column-number-{index}" for index in range(10)]
+    cells = [f"column-number-{index}" for index in range(40)]
     console.table("Wide", cells, [cells])
     lines = [line for line in capsys.readouterr().out.splitlines() if "column-number-0" in line]
     assert len(lines) == 2
