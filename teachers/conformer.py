@@ -5,8 +5,6 @@ asr.ckpt (weights) and tokenizer.ckpt (the SentencePiece model); SpeechBrain's o
 `EncoderDecoderASR.from_hparams(source=folder)` loads it.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import shutil
@@ -14,14 +12,17 @@ import tempfile
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from kdspeech.teachers.toolkits import import_speechbrain
+
+from kdspeech.config import TeacherConfig
 from kdspeech.errors import TeacherError
 from kdspeech.files import sha256_of_file, sha256_of_text, write_text
+from kdspeech.protocols import TeacherCard
+from kdspeech.teacher_folder import CARD_NAME, OWN_FOLDER, replacing_folder, write_teacher_card
 from kdspeech.vocabulary import MODEL_NAME, Vocabulary
-
-if TYPE_CHECKING:
-    from kdspeech.config import TeacherConfig
 
 HYPERPARAMS_NAME = "hyperparams.yaml"
 WEIGHTS_NAME = "asr.ckpt"
@@ -37,13 +38,8 @@ def train_initial(config: TeacherConfig, vocabulary: Vocabulary, folder: Path, s
     common start aligns them (Kurata & Audhkhasi 2019, arXiv 1904.08311). Nothing is written where the folder already
     holds the checkpoint of these settings.
     """
-    from kdspeech.protocols import TeacherCard
-    from kdspeech.teacher_folder import CARD_NAME, OWN_FOLDER, replacing_folder, write_teacher_card
-
     if (folder / CARD_NAME).exists() and starts_from(folder, config, vocabulary, seed):
         return
-    import torch
-
     text = hyperparams_text(config, vocabulary, seed)
     with replacing_folder(folder) as temporary:
         with torch.random.fork_rng():
@@ -95,8 +91,6 @@ def build_model(hyperparams: str) -> dict[str, Any]:
     Returns:
         SpeechBrain's hparams dictionary; `asr_model` holds every weight.
     """
-    from kdspeech.teachers.toolkits import import_speechbrain
-
     import_speechbrain()
     from hyperpyyaml import load_hyperpyyaml
 
@@ -110,8 +104,6 @@ def load_model(folder: Path) -> dict[str, Any]:
     Raises:
         TeacherError: a file is missing or the weights do not fit.
     """
-    import torch
-
     try:
         hparams = build_model((folder / HYPERPARAMS_NAME).read_text(encoding="utf-8"))
         weights = torch.load(folder / WEIGHTS_NAME, map_location="cpu", weights_only=True)
@@ -123,8 +115,6 @@ def load_model(folder: Path) -> dict[str, Any]:
 
 def save_model(folder: Path, hyperparams: str, asr_model: Any, vocabulary: Vocabulary) -> None:
     """Writes the three files of a model into an existing folder."""
-    import torch
-
     write_text(folder / HYPERPARAMS_NAME, hyperparams)
     torch.save(asr_model.state_dict(), folder / WEIGHTS_NAME)
     with tempfile.TemporaryDirectory() as tokenizer:

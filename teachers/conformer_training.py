@@ -3,47 +3,28 @@
 Symbols: B batch, N samples, T encoder frames, U decoder positions (tokens + end of sentence), V vocabulary.
 """
 
-from __future__ import annotations
-
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kdspeech.teachers.conformer import (
-    HYPERPARAMS_NAME,
-    load_model,
-    own_checkpoint_sha256,
-    save_model,
-    starts_from,
-)
+import torch
+from kdspeech.teachers.conformer import HYPERPARAMS_NAME, load_model, own_checkpoint_sha256, save_model, starts_from
+from kdspeech.teachers.examples import IGNORED, Chosen, Example, collate, load_examples
+from torch.nn.functional import cross_entropy
 
 from kdspeech import console
-from kdspeech.audio import SAMPLES_PER_FEATURE_FRAME
+from kdspeech.config import TeacherConfig
+from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import TeacherError
 from kdspeech.files import write_text
-
-if TYPE_CHECKING:
-    import torch
-
-    from kdspeech.config import TeacherConfig
-    from kdspeech.corpora.utterance import Utterance
-    from kdspeech.vocabulary import Vocabulary
+from kdspeech.protocols import TeacherCard
+from kdspeech.teacher_folder import OWN_FOLDER, read_teacher_card, write_teacher_card
+from kdspeech.vocabulary import Vocabulary
 
 LOG_NAME = "training_log.jsonl"
 _GRADIENT_CLIP = 1.0  # L2 norm over all weights
-_IGNORED = -100  # cross-entropy target of a padded position
-
-
-@dataclass(frozen=True)
-class Example:
-    """One utterance, ready for the model."""
-
-    utt_id: str
-    waveforms: tuple[torch.Tensor, ...]  # float32 [N] each: the recording at several speeds
-    token_ids: tuple[int, ...]
 
 
 def train_teacher(
@@ -64,11 +45,6 @@ def train_teacher(
         TeacherError: an utterance is another speaker's, a recording is too short for its transcript, `initial` has
             other settings, or the loss is not finite.
     """
-    import torch
-
-    from kdspeech.protocols import TeacherCard
-    from kdspeech.teacher_folder import OWN_FOLDER, read_teacher_card, write_teacher_card
-
     strangers = sorted({u.speaker for u in (*train, *valid)} - {speaker})
     if strangers:
         raise TeacherError(
@@ -105,53 +81,10 @@ def train_teacher(
     write_teacher_card(folder, card)
 
 
-def load_examples(
-    speaker: str,
-    utterances: Sequence[Utterance],
-    vocabulary: Vocabulary,
-    subsampling: int,
-    speeds: Sequence[float] = (1.0,),
-) -> list[Example]:
-    """Reads the recordings into memory at each of the given speeds (1.1 is faster; Ko et al. 2015).
-
-    A copy that would be too short for its transcript under CTC is left out.
-
-    Raises:
-        TeacherError: a recording itself is too short: SpeechBrain's CTC loss would silently count it as zero.
-    """
-    import soxr
-    import torch
-
-    from kdspeech.audio import SAMPLE_RATE, load_audio
-    from kdspeech.losses import frames_needed
-
-    examples = []
-    for utterance in utterances:
-        token_ids = tuple(vocabulary.encode(utterance.text))
-        needed = int(frames_needed(torch.tensor([token_ids]), torch.tensor([len(token_ids)])))
-        recording = load_audio(utterance.audio_filepath)
-        num_frames = num_encoder_frames(len(recording), subsampling)
-        if num_frames < needed:
-            raise TeacherError(
-                f"teacher {speaker}: {utterance.utt_id} ({len(recording) / SAMPLE_RATE:.3f} s) has {num_frames} "
-                f"encoder frames, its transcript needs {needed} under CTC. Leave it out or --set teacher.subsampling=2."
-            )
-        copies = [soxr.resample(recording, SAMPLE_RATE * speed, SAMPLE_RATE) for speed in speeds]
-        usable = [copy for copy in copies if num_encoder_frames(len(copy), subsampling) >= needed] or [recording]
-        examples.append(Example(utterance.utt_id, tuple(torch.from_numpy(w) for w in usable), token_ids))
-    return examples
-
-
-def num_encoder_frames(num_samples: int, subsampling: int) -> int:
-    """Encoder frames of a waveform: a feature frame every 10 ms and one more, then the strided convolutions."""
-    return math.ceil((1 + num_samples // SAMPLES_PER_FEATURE_FRAME) / subsampling)
-
-
 class _Trainer:
     """One training run: the model, its optimiser and its losses."""
 
     def __init__(self, speaker: str, config: TeacherConfig, hparams: dict[str, Any], seed: int) -> None:
-        import torch
         from speechbrain.augment.freq_domain import SpectrogramDrop
 
         self.speaker, self.config, self.hparams = speaker, config, hparams
@@ -175,8 +108,6 @@ class _Trainer:
         Returns:
             One row an epoch: epoch, learning rate at its end, training and validation loss.
         """
-        import torch
-
         config = self.config
         steps = config.epochs * math.ceil(len(train) / config.batch_size)
         optimizer = torch.optim.AdamW(
@@ -211,78 +142,62 @@ class _Trainer:
                 )
         return log
 
-    def _batches(self, examples: list[Example]) -> list[list[tuple[Example, torch.Tensor]]]:
-        """Batches of similar length, so that little is padded; members, order and speeds change from epoch to epoch.
-
-        Returns:
-            Utterances with the one of their waveforms that is used.
-        """
-        import torch
-
-        size = self.config.batch_size
+    def _batches(self, examples: list[Example]) -> list[list[Chosen]]:
+        """Batches of similar length, so that little is padded; members, order and speeds change from epoch to epoch."""
         draws = torch.rand(len(examples), generator=self.order).tolist()
-        items = [(e, e.waveforms[int(draw * len(e.waveforms))]) for e, draw in zip(examples, draws, strict=True)]
-        lengths = torch.tensor([len(waveform) for _, waveform in items], dtype=torch.float32)
-        noise = 1.0 + 0.2 * (torch.rand(len(items), generator=self.order) - 0.5)  # 10 % either way
-        by_length = torch.argsort(lengths * noise).tolist()
-        batches = [[items[i] for i in by_length[start : start + size]] for start in range(0, len(items), size)]
+        chosen = [(e, e.waveforms[int(draw * len(e.waveforms))]) for e, draw in zip(examples, draws, strict=True)]
+        lengths = torch.tensor([len(waveform) for _, waveform in chosen])
+        noise = 1.0 + 0.2 * (torch.rand(len(chosen), generator=self.order) - 0.5)  # 10 % either way
+        batches = _split([chosen[i] for i in torch.argsort(lengths * noise).tolist()], self.config.batch_size)
         return [batches[i] for i in torch.randperm(len(batches), generator=self.order).tolist()]
 
     def _mean_loss(self, examples: list[Example]) -> float:
-        """Loss over utterances in eval mode; NaN without any."""
-        import torch
-
+        """Loss over utterances in eval mode; NaN without any. Draws no random number: validation decides nothing."""
         if not examples:
             return math.nan
         self.model.eval()
+        chosen = sorted(((e, e.waveforms[0]) for e in examples), key=lambda pair: len(pair[1]))
         total = 0.0
         with torch.inference_mode():
-            for batch in self._batches(examples):
+            for batch in _split(chosen, self.config.batch_size):
                 total += float(self._loss(batch)) * len(batch)
         return total / len(examples)
 
-    def _loss(self, batch: list[tuple[Example, torch.Tensor]]) -> torch.Tensor:
+    def _loss(self, chosen: list[Chosen]) -> torch.Tensor:
         """ctc_weight x CTC + (1 - ctc_weight) x label-smoothed cross-entropy, each a mean over tokens.
 
         Raises:
             TeacherError: not finite; names the utterances.
         """
-        import torch
         from speechbrain.nnet.losses import ctc_loss
-        from torch.nn.functional import cross_entropy
-        from torch.nn.utils.rnn import pad_sequence
 
         config, hparams = self.config, self.hparams
-        samples = torch.tensor([len(waveform) for _, waveform in batch])
-        rel_lengths = samples / samples.max()
-        waveforms = pad_sequence([waveform for _, waveform in batch], batch_first=True)  # [B, N]
-        token_ids = [torch.tensor(example.token_ids) for example, _ in batch]
-        num_tokens = torch.tensor([len(ids) for ids in token_ids])
-        bos, eos, pad = (torch.tensor([hparams[name]]) for name in ("bos_index", "eos_index", "pad_index"))
-        tokens = pad_sequence(token_ids, batch_first=True)  # [B, U-1]
-        inputs = pad_sequence([torch.cat([bos, ids]) for ids in token_ids], True, float(pad))  # [B, U]
-        targets = pad_sequence([torch.cat([ids, eos]) for ids in token_ids], True, _IGNORED)  # [B, U]
-
+        batch = collate(chosen, hparams["bos_index"], hparams["eos_index"], hparams["pad_index"])
         with torch.no_grad():
-            features = hparams["normalize"](hparams["compute_features"](waveforms), rel_lengths)
+            features = hparams["normalize"](hparams["compute_features"](batch.waveforms), batch.rel_lengths)
             if self.model.training:
                 features = self.augment(features)
         encoded, decoded = hparams["Transformer"](
-            hparams["CNN"](features), inputs, rel_lengths, pad_idx=hparams["pad_index"]
+            hparams["CNN"](features), batch.decoder_inputs, batch.rel_lengths, pad_idx=hparams["pad_index"]
         )  # [B, T, D], [B, U, D]
-
-        ctc_log_probs = hparams["ctc_lin"](encoded).log_softmax(-1)
-        rel_tokens = num_tokens / tokens.shape[1]
-        ctc = ctc_loss(ctc_log_probs, tokens, rel_lengths, rel_tokens, hparams["blank_index"], reduction="batch").sum()
+        ctc = ctc_loss(
+            hparams["ctc_lin"](encoded).log_softmax(-1),
+            batch.tokens,
+            batch.rel_lengths,
+            batch.num_tokens / batch.tokens.shape[1],
+            hparams["blank_index"],
+            reduction="batch",
+        )  # [B]
         attention = cross_entropy(
             hparams["seq_lin"](decoded).transpose(1, 2),
-            targets,
-            ignore_index=_IGNORED,
+            batch.decoder_targets,
+            ignore_index=IGNORED,
             label_smoothing=config.label_smoothing,
         )
-        loss: torch.Tensor = config.ctc_weight * ctc / num_tokens.sum() + (1 - config.ctc_weight) * attention
+        ctc_mean = ctc.sum() / batch.num_tokens.sum()
+        loss: torch.Tensor = config.ctc_weight * ctc_mean + (1 - config.ctc_weight) * attention
         if not torch.isfinite(loss):
-            heard = ", ".join(example.utt_id for example, _ in batch)
+            heard = ", ".join(example.utt_id for example, _ in chosen)
             raise TeacherError(
                 f"teacher {self.speaker}: the loss is {loss.item()} on {heard}. Listen to these recordings, or lower "
                 "the learning rate (--set teacher.learning_rate=...)."
@@ -290,7 +205,11 @@ class _Trainer:
         return loss
 
 
-def _warmup_then_cosine(steps: int, warmup_share: float) -> Any:
+def _split(chosen: list[Chosen], size: int) -> list[list[Chosen]]:
+    return [chosen[start : start + size] for start in range(0, len(chosen), size)]
+
+
+def _warmup_then_cosine(steps: int, warmup_share: float) -> Callable[[int], float]:
     """Learning-rate factor by step: linear up over the first share of the steps, a half cosine down to zero."""
     warmup = max(1, round(steps * warmup_share))
 

@@ -1,16 +1,12 @@
 """Finds out what a source is, writes a teacher's card, and loads a teacher by its card."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kdspeech.errors import TeacherError
-
-if TYPE_CHECKING:
-    from kdspeech.protocols import Teacher
+from kdspeech.protocols import Teacher
+from kdspeech.teacher_folder import CARD_NAME, OWN_FOLDER, read_teacher_card, write_teacher_card
 
 BACKENDS = ("speechbrain", "nemo")
 _PUBLISHED_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")  # name or organisation/name
@@ -26,8 +22,6 @@ def register_teacher(speaker: str, source: str, folder: Path) -> None:
     Raises:
         TeacherError: there is no such model, or it cannot teach.
     """
-    from kdspeech.teacher_folder import CARD_NAME, read_teacher_card, write_teacher_card
-
     backend, place = find_source(source)
     card = _open(backend, place, speaker).card
     if (Path(place) / CARD_NAME).exists():  # a teacher of another workspace: whom it has heard is known
@@ -41,8 +35,6 @@ def load_teacher(folder: Path) -> Teacher:
     Raises:
         TeacherError: no card, an unknown backend, or the model is not the one that the card describes.
     """
-    from kdspeech.teacher_folder import OWN_FOLDER, read_teacher_card
-
     card = read_teacher_card(folder)
     place = str(folder) if card.source == OWN_FOLDER else card.source
     teacher = _open(card.backend, place, card.teacher_id)

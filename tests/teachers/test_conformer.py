@@ -9,7 +9,8 @@ import pytest
 import soundfile
 import torch
 from kdspeech.teachers.conformer import load_model
-from kdspeech.teachers.conformer_training import LOG_NAME, load_examples, num_encoder_frames
+from kdspeech.teachers.conformer_training import LOG_NAME
+from kdspeech.teachers.examples import load_examples, num_encoder_frames
 
 from kdspeech import teachers
 from kdspeech.audio import SAMPLE_RATE
@@ -233,3 +234,11 @@ def test_changed_weights_are_noticed(trained: Path, initial: Path) -> None:
             teachers.load_teacher(trained)
     finally:
         write_teacher_card(trained, card)
+
+
+def test_validation_utterances_decide_nothing(
+    vocabulary: Vocabulary, initial: Path, trained: Path, utterances: list[Utterance]
+) -> None:
+    other = initial.parent / "unwatched"
+    teachers.train_teacher(CONFIG, vocabulary, initial, other, "ann", utterances, [], seed=3)
+    assert read_teacher_card(other).checkpoint_sha256 == read_teacher_card(trained).checkpoint_sha256
