@@ -114,10 +114,11 @@ def _settings(workspace: Workspace, run: RunFolder, decode_mode: str, checkpoint
     _check_proof(run, held_out)
     workspace.check_speakers([held_out])
     workspace.vocabulary.check_same(inputs["vocabulary"], f"run {run.path}")
-    if inputs["manifest"] != workspace.corpus.manifest_sha256:
+    manifest_sha256 = sha256_of_file(workspace.manifest_path)
+    if inputs["manifest"] != manifest_sha256:
         raise RunError(
             f"{run.path} was trained on manifest {inputs['manifest'][:12]}, {workspace.manifest_path} is now "
-            f"{workspace.corpus.manifest_sha256[:12]}: its fold proof does not hold for these utterances. Train it "
+            f"{manifest_sha256[:12]}: its fold proof does not hold for these utterances. Train it "
             "again."
         )
     weights = run.checkpoints_dir / f"{checkpoint}.ckpt"
@@ -135,7 +136,7 @@ def _settings(workspace: Workspace, run: RunFolder, decode_mode: str, checkpoint
         checkpoint=checkpoint,
         checkpoint_sha256=sha256_of_file(weights),
         vocabulary_sha256=workspace.vocabulary.sha256,
-        manifest_sha256=workspace.corpus.manifest_sha256,
+        manifest_sha256=manifest_sha256,
         lexicon_sha256=workspace.lexicon.sha256 if decode_mode == "lexicon" else None,
     )
 

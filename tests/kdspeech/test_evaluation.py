@@ -1,11 +1,11 @@
 """Evaluation of a student whose every answer is known, and refusal of runs that do not fit."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from kdspeech.config import load_recipe
+from kdspeech.corpora.utterance import write_manifest
 from kdspeech.errors import ConfigError, KdspeechError, LeakError, RunError, VocabularyError
 from kdspeech.evaluation import evaluate, results_path
 from kdspeech.files import read_json, write_json
@@ -124,7 +124,7 @@ def test_another_vocabulary_is_refused(workspace: Workspace, lexicon: Lexicon) -
 def test_another_manifest_is_refused(workspace: Workspace, lexicon: Lexicon) -> None:
     students = FakeStudents(lexicon)
     run = trained(workspace, students)
-    write_json(workspace.corpus_path, {**json.loads(workspace.corpus_path.read_text()), "manifest_sha256": "f" * 64})
+    write_manifest(workspace.manifest_path, workspace.utterances[:-1])
     with pytest.raises(RunError, match="was trained on manifest"):
         evaluate(Workspace(workspace.root), run, "ctc", students=students)
 
