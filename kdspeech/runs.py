@@ -17,6 +17,7 @@ from kdspeech.checkpoints import load_checkpoint
 from kdspeech.config import Recipe, StudentConfig
 from kdspeech.errors import RunError
 from kdspeech.files import read_json, write_json, write_text
+from kdspeech.folds import FoldProof
 from kdspeech.protocols import StudentFamily
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
@@ -83,12 +84,13 @@ class RunFolder:
         return config
 
     def exists_with(self, config: Mapping[str, Any]) -> bool:
-        """True if this run was begun with these settings, False if it was not begun.
+        """True if this run has an epoch or more with these settings, False if it has none with any.
 
         Raises:
             RunError: it was begun with others; names what differs.
         """
-        if not self.config_path.exists():
+        has_epoch = (self.checkpoints_dir / "last.ckpt").exists()
+        if not self.config_path.exists() or not (has_epoch or self.is_finished):
             return False
         faults = _differences(self.config(), _plain(config))
         if faults:
@@ -98,11 +100,21 @@ class RunFolder:
             )
         return True
 
-    def start(self, config: Mapping[str, Any], recipe: Recipe, vocabulary: Vocabulary) -> None:
-        """Writes what the run can be reproduced from; `config.json` last."""
+    def start(
+        self,
+        config: Mapping[str, Any],
+        recipe: Recipe,
+        vocabulary: Vocabulary,
+        student: StudentConfig,
+        proof: FoldProof,
+    ) -> None:
+        """Writes what the run can be understood and made again from; `config.json` last."""
         vocabulary.save(self.vocabulary_dir)
         write_text(self.path / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+        write_json(self.student_path, student.model_dump(mode="json"))
+        write_json(self.proof_path, proof.to_dict())
         write_json(self.path / "provenance.json", provenance())
+        self.targets_path.unlink(missing_ok=True)
         write_json(self.config_path, config)
 
     def keep_target_details(self, details: Mapping[str, Any]) -> None:

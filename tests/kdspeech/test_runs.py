@@ -3,23 +3,36 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kdspeech import runs
+from kdspeech.checkpoints import save_checkpoint
+from kdspeech.config import Recipe, load_recipe
 from kdspeech.errors import RunError
 from kdspeech.files import read_json, write_json
+from kdspeech.folds import FoldProof
 from kdspeech.runs import RunFolder, find_run, load_student
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.learners import TinyStudents, tiny_recipe
+
+PROOF = FoldProof("carl", ("anna",), (), 1, 1, 1, (), ())
+
+
+def begin(run: RunFolder, config: dict[str, Any], vocabulary: Vocabulary, recipe: Recipe | None = None) -> None:
+    """A run with one finished epoch."""
+    recipe = recipe or tiny_recipe()
+    run.start(config, recipe, vocabulary, recipe.student, PROOF)
+    save_checkpoint(run.checkpoints_dir / "last.ckpt", {})
 
 
 def test_settings_decide_whether_a_run_is_the_same(tmp_path: Path, vocabulary: Vocabulary) -> None:
     run = RunFolder(tmp_path / "run")
     config = {"mode": "labels", "training": {"speeds": (1.0,), "batch_size": 8}, "teachers": {"a": "123"}}
     assert not run.exists_with(config)
-    run.start(config, tiny_recipe(), vocabulary)
+    begin(run, config, vocabulary)
     assert run.exists_with(config)
     other = {**config, "training": {"speeds": (1.0,), "batch_size": 9}, "teachers": {"b": "123"}}
     with pytest.raises(RunError) as refused:
@@ -33,12 +46,16 @@ def test_settings_decide_whether_a_run_is_the_same(tmp_path: Path, vocabulary: V
     assert not run.exists_with(other)
 
 
-def test_the_saved_recipe_can_be_used_again(tmp_path: Path, vocabulary: Vocabulary) -> None:
-    from kdspeech.config import load_recipe
+def test_a_run_without_an_epoch_may_begin_anew(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.start({"mode": "labels"}, tiny_recipe(), vocabulary, tiny_recipe().student, PROOF)
+    assert not run.exists_with({"mode": "ctc-kd"})
 
+
+def test_the_saved_recipe_can_be_used_again(tmp_path: Path, vocabulary: Vocabulary) -> None:
     run = RunFolder(tmp_path / "run")
     recipe = tiny_recipe(save_top_k=3)
-    run.start({}, recipe, vocabulary)
+    begin(run, {}, vocabulary, recipe)
     assert load_recipe(str(run.path / "recipe.yaml")) == recipe
 
 
@@ -74,7 +91,7 @@ def test_load_student_refuses_what_is_no_run(tmp_path: Path, vocabulary: Vocabul
     with pytest.raises(RunError, match="is not a run"):
         load_student(tmp_path, TinyStudents())
     run = RunFolder(tmp_path)
-    run.start({}, tiny_recipe(), vocabulary)
+    begin(run, {}, vocabulary)
     with pytest.raises(RunError, match=r"best\.ckpt does not exist"):
         load_student(tmp_path, TinyStudents())
 
