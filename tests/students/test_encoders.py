@@ -82,6 +82,52 @@ def test_same_vocabulary_gives_a_zero_shot_student(
         torch.testing.assert_close(ours.ctc_log_probs[row, :num_frames], theirs[row, :num_frames], rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["EncDecHybridRNNTCTCBPEModel", "EncDecRNNTBPEModel"])
+def test_transducers_give_their_encoder_and_a_ctc_head_if_they_have_one(
+    tmp_path: Path, tiny_config: StudentConfig, vocabulary: Vocabulary, kind: str
+) -> None:
+    vocabulary.save(tmp_path / "vocabulary")
+    config = nemo_config(tmp_path / "vocabulary", vocabulary.size, tiny_config.encoder_config or {})
+    head = {**config["decoder"], "vocabulary": []}
+    config |= transducer_parts(head) if "Hybrid" in kind else {**transducer_parts(head), "aux_ctc": None}
+    with quiet_nemo():
+        from nemo.collections.asr import models
+        from omegaconf import OmegaConf
+
+        model = getattr(models, kind)(cfg=OmegaConf.create(config)).eval()
+        model.save_to(str(tmp_path / "transducer.nemo"))
+    student = students.build_student(from_file(tiny_config, tmp_path / "transducer.nemo"), vocabulary, seed=0)
+    assert student.zero_shot == ("Hybrid" in kind)
+    for key, value in model.encoder.state_dict().items():
+        assert torch.equal(student.encoder.encoder.state_dict()[key], value)
+    if student.zero_shot:
+        assert torch.equal(student.ctc_head.weight, model.ctc_decoder.decoder_layers[0].weight.squeeze(-1))
+
+
+def transducer_parts(ctc_head: dict[str, Any]) -> dict[str, Any]:
+    """What a tiny RNN transducer has instead of a CTC decoder, with a CTC head beside it."""
+    modules = "nemo.collections.asr.modules"
+    return {
+        "model_defaults": {"enc_hidden": 32, "pred_hidden": 16, "joint_hidden": 16},
+        "decoder": {
+            "_target_": f"{modules}.RNNTDecoder",
+            "normalization_mode": None,
+            "random_state_sampling": False,
+            "blank_as_pad": True,
+            "prednet": {"pred_hidden": 16, "pred_rnn_layers": 1},
+        },
+        "joint": {
+            "_target_": f"{modules}.RNNTJoint",
+            "log_softmax": None,
+            "preserve_memory": False,
+            "jointnet": {"joint_hidden": 16, "activation": "relu", "dropout": 0.0},
+        },
+        "decoding": {"strategy": "greedy_batch", "greedy": {"max_symbols": 5}},
+        "loss": {"loss_name": "pytorch"},
+        "aux_ctc": {"ctc_loss_weight": 0.3, "decoder": ctc_head, "decoding": {"strategy": "greedy"}},
+    }
+
+
 def test_another_vocabulary_keeps_the_encoder_and_a_new_head(
     nemo_file: tuple[Path, Any], tiny_config: StudentConfig
 ) -> None:
