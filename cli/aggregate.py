@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+
 from kdspeech.cli.options import common_options, force_option, recipe_options, resolve_recipe, speakers_option
 
 
@@ -27,7 +28,7 @@ def command(
     \b
     kdspeech aggregate --held-out M08 --set targets.temperature=4
     """
-    from kdspeech.targets import aggregate
+    from kdspeech.targets.aggregate import aggregate
     from kdspeech.workspace import Workspace
 
     place = Workspace(workspace)

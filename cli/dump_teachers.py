@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
+
 from kdspeech.cli.options import (
     common_options,
     force_option,
@@ -61,7 +62,7 @@ def command(
     kdspeech dump-teachers --speakers F02,F03
     """
     from kdspeech import teachers
-    from kdspeech.dumping import dump_teachers
+    from kdspeech.dumps.dump_teachers import dump_teachers
     from kdspeech.workspace import Workspace
 
     place = Workspace(workspace)

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
 from kdspeech.cli.options import common_options, force_option
 
 if TYPE_CHECKING:
-    from kdspeech.results import DecodeMode
+    from kdspeech.evaluation.results import DecodeMode
 
 _MODES = ("labels", "ctc-kd", "decoder-kd")
 _DECODE_MODES = ("ctc", "decoder", "lexicon")
@@ -56,8 +57,8 @@ def command(
     kdspeech eval --held-out M08 --decode-mode ctc
     """
     from kdspeech import console, students
-    from kdspeech.evaluation import evaluate, results_path
-    from kdspeech.results import print_result
+    from kdspeech.evaluation.evaluate import evaluate, results_path
+    from kdspeech.evaluation.results import print_result
     from kdspeech.runs import find_run
     from kdspeech.workspace import Workspace
 

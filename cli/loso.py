@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
 from kdspeech.cli.options import (
     common_options,
     force_option,
@@ -59,7 +60,7 @@ def command(
     kdspeech loso --speakers M08,F02 --modes labels
     """
     from kdspeech import console, students, teachers
-    from kdspeech.leave_one_out import loso
+    from kdspeech.evaluation.loso import loso
     from kdspeech.workspace import Workspace
 
     place = Workspace(workspace)

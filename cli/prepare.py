@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
 from kdspeech.cli.options import common_options, force_option, set_option, speakers_option
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -55,7 +56,7 @@ def manifest(file: Path, speaker_field: str, **options: Any) -> None:
 
 
 def _prepare(corpus: str, root: Path, *, workspace: Path, recipe: str | None, **options: Any) -> None:
-    from kdspeech.preparation import prepare
+    from kdspeech.corpora.prepare import prepare
     from kdspeech.workspace import Workspace
 
     prepare(Workspace(workspace), corpus, root, recipe_name=recipe, **options)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+
 from kdspeech.cli.options import (
     common_options,
     force_option,
@@ -45,7 +46,7 @@ def command(
         raise click.UsageError("--teachers has no meaning with --mode labels, which uses none.")
 
     from kdspeech import console, students
-    from kdspeech.training import train
+    from kdspeech.training.train import train
     from kdspeech.workspace import Workspace
 
     place = Workspace(workspace)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+
 from kdspeech.cli.options import (
     common_options,
     force_option,
@@ -58,7 +59,7 @@ def command(
     if not speakers and not external:
         raise click.UsageError("give --speakers A,B,... (or all), or --teacher SPEAKER=PATH_OR_NAME")
     from kdspeech import teachers
-    from kdspeech.teaching import train_teachers
+    from kdspeech.teaching.train_teachers import train_teachers
     from kdspeech.workspace import Workspace
 
     place = Workspace(workspace)

@@ -7,13 +7,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kdspeech.dumping import dump_teachers
-    from kdspeech.evaluation import evaluate
-    from kdspeech.leave_one_out import loso
-    from kdspeech.preparation import prepare
-    from kdspeech.targets import aggregate
-    from kdspeech.teaching import train_teachers
-    from kdspeech.training import train
+    from kdspeech.corpora.prepare import prepare
+    from kdspeech.dumps.dump_teachers import dump_teachers
+    from kdspeech.evaluation.evaluate import evaluate
+    from kdspeech.evaluation.loso import loso
+    from kdspeech.targets.aggregate import aggregate
+    from kdspeech.teaching.train_teachers import train_teachers
+    from kdspeech.training.train import train
     from kdspeech.workspace import Workspace
 
 __all__ = [
@@ -29,13 +29,13 @@ __all__ = [
 
 _HOMES = {
     "Workspace": "workspace",
-    "aggregate": "targets",
-    "dump_teachers": "dumping",
-    "evaluate": "evaluation",
-    "loso": "leave_one_out",
-    "prepare": "preparation",
-    "train": "training",
-    "train_teachers": "teaching",
+    "aggregate": "targets.aggregate",
+    "dump_teachers": "dumps.dump_teachers",
+    "evaluate": "evaluation.evaluate",
+    "loso": "evaluation.loso",
+    "prepare": "corpora.prepare",
+    "train": "training.train",
+    "train_teachers": "teaching.train_teachers",
 }
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import yaml
 
-from kdspeech.checkpoints import load_checkpoint
 from kdspeech.config import Recipe, StudentConfig
 from kdspeech.errors import RunError
 from kdspeech.files import read_json, write_json, write_text
 from kdspeech.folds import FoldProof
 from kdspeech.protocols import StudentFamily
+from kdspeech.training.checkpoints import load_checkpoint
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 

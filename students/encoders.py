@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from kdspeech.students.nemo_import import quiet_nemo
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -19,6 +18,7 @@ from kdspeech.audio import SAMPLE_RATE, WINDOW_SIZE_S, WINDOW_STRIDE_S
 from kdspeech.config import StudentConfig
 from kdspeech.errors import ConfigError, KdspeechError, VocabularyError
 from kdspeech.protocols import Encoded
+from kdspeech.students.nemo_import import quiet_nemo
 from kdspeech.vocabulary import Vocabulary
 
 _COUNTABLE_SUBSAMPLINGS = ("striding", "dw_striding")

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from kdspeech.students.encoders import MelEncoder, StartingPoint, build_encoder
 from torch import nn
 
 from kdspeech.config import StudentConfig
 from kdspeech.errors import ConfigError
 from kdspeech.protocols import Encoded, StudentOutput
+from kdspeech.students.encoders import MelEncoder, StartingPoint, build_encoder
 from kdspeech.vocabulary import Vocabulary
 
 

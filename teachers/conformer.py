@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from kdspeech.teachers.toolkits import import_speechbrain
 
 from kdspeech.config import TeacherConfig
 from kdspeech.errors import TeacherError
 from kdspeech.files import sha256_of_file, sha256_of_text, write_text
 from kdspeech.protocols import TeacherCard
-from kdspeech.teacher_folder import CARD_NAME, OWN_FOLDER, replacing_folder, write_teacher_card
+from kdspeech.teachers.toolkits import import_speechbrain
+from kdspeech.teaching.teacher_folder import CARD_NAME, OWN_FOLDER, replacing_folder, write_teacher_card
 from kdspeech.vocabulary import MODEL_NAME, Vocabulary
 
 HYPERPARAMS_NAME = "hyperparams.yaml"

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from kdspeech.teachers.conformer import HYPERPARAMS_NAME, load_model, own_checkpoint_sha256, save_model, starts_from
-from kdspeech.teachers.examples import IGNORED, Chosen, Example, collate, load_examples
 from torch.nn.functional import cross_entropy
 
 from kdspeech import console
@@ -20,7 +18,9 @@ from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import TeacherError
 from kdspeech.files import write_text
 from kdspeech.protocols import TeacherCard
-from kdspeech.teacher_folder import OWN_FOLDER, read_teacher_card, write_teacher_card
+from kdspeech.teachers.conformer import HYPERPARAMS_NAME, load_model, own_checkpoint_sha256, save_model, starts_from
+from kdspeech.teachers.examples import IGNORED, Chosen, Example, collate, load_examples
+from kdspeech.teaching.teacher_folder import OWN_FOLDER, read_teacher_card, write_teacher_card
 from kdspeech.vocabulary import Vocabulary
 
 LOG_NAME = "training_log.jsonl"

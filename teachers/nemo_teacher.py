@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import sentencepiece
 import torch
-from kdspeech.teachers.layout import ColumnMap, check_num_frames
-from kdspeech.teachers.toolkits import import_nemo_asr, load_errors
 from torch.nn.utils.rnn import pad_sequence
 
 from kdspeech.audio import SAMPLE_RATE
@@ -22,6 +20,8 @@ from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.errors import TeacherError
 from kdspeech.files import sha256_of_file, sha256_of_folder
 from kdspeech.protocols import ScoredText, TeacherCard, TeacherScores
+from kdspeech.teachers.layout import ColumnMap, check_num_frames
+from kdspeech.teachers.toolkits import import_nemo_asr, load_errors
 from kdspeech.vocabulary import Vocabulary
 
 _BATCH_SIZE = 16  # utterances

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kdspeech.errors import TeacherError
 from kdspeech.protocols import Teacher
-from kdspeech.teacher_folder import CARD_NAME, OWN_FOLDER, read_teacher_card, write_teacher_card
+from kdspeech.teaching.teacher_folder import CARD_NAME, OWN_FOLDER, read_teacher_card, write_teacher_card
 
 BACKENDS = ("speechbrain", "nemo")
 _PUBLISHED_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")  # name or organisation/name

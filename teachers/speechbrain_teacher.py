@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import sentencepiece
 import torch
-from kdspeech.teachers.conformer import HYPERPARAMS_NAME, checkpoint_sha256
-from kdspeech.teachers.layout import ColumnMap, check_num_frames
-from kdspeech.teachers.toolkits import import_speechbrain, load_errors
 
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.errors import TeacherError
 from kdspeech.protocols import ScoredText, TeacherCard, TeacherScores
+from kdspeech.teachers.conformer import HYPERPARAMS_NAME, checkpoint_sha256
+from kdspeech.teachers.layout import ColumnMap, check_num_frames
+from kdspeech.teachers.toolkits import import_speechbrain, load_errors
 from kdspeech.vocabulary import Vocabulary
 
 _PROBE_S = (4, 8)  # lengths by which an unknown encoder's frame shift is measured

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from kdspeech.cli.main import main
 
 from kdspeech import console
+from kdspeech.cli.main import main
 from kdspeech.lexicon import Lexicon
 from kdspeech.vocabulary import Vocabulary
 

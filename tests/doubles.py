@@ -19,7 +19,7 @@ from kdspeech.corpora.utterance import Utterance, write_manifest
 from kdspeech.files import read_json, sha256_of_text, write_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.protocols import Encoded, ScoredText, StudentOutput, TeacherCard, TeacherScores
-from kdspeech.teacher_folder import read_teacher_card, write_teacher_card
+from kdspeech.teaching.teacher_folder import read_teacher_card, write_teacher_card
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import CorpusCard, Workspace
 

@@ -1,4 +1,4 @@
-"""The whole way by the user's own commands, in small: on real recordings, and on synthetic words where there are none."""
+"""The whole way by the user's own commands, in small: on real recordings, and on synthetic words."""
 
 import json
 import os
@@ -13,10 +13,17 @@ import soundfile
 SPEAKERS = ("jackson", "theo", "lucas")
 HELD_OUT = "theo"
 INDICES = range(20)  # 0-4 test, 5-7 valid, 8-19 train
-SMALL = (
-    "--set teacher.epochs=12 --set teacher.d_model=64 --set teacher.encoder_layers=2 --set teacher.decoder_layers=1 "
-    "--set stages.0.epochs=8"
-).split()
+SMALL = tuple(
+    part
+    for setting in (
+        "teacher.epochs=12",
+        "teacher.d_model=64",
+        "teacher.encoder_layers=2",
+        "teacher.decoder_layers=1",
+        "stages.0.epochs=8",
+    )
+    for part in ("--set", setting)
+)
 
 
 def _tone_word(digit: int, pitch: float, rng: np.random.Generator) -> np.ndarray:

@@ -12,7 +12,7 @@ class Reader:
     """One kind of corpus.
 
     `read(root, **options)` lists the corpus' utterances without opening the audio: `duration` is what the corpus states
-    (0.0 where it states none) and `audio_sha256` stays empty; `kdspeech.preparation` fills both in. It raises
+    (0.0 where it states none) and `audio_sha256` stays empty; `kdspeech.corpora.prepare` fills both in. It raises
     ManifestError, naming every fault it can find, if the corpus is not what it should be.
     """
 

@@ -9,7 +9,7 @@ import pytest
 from kdspeech import students
 from kdspeech.config import load_recipe
 from kdspeech.lexicon import Lexicon
-from kdspeech.training import train
+from kdspeech.training.train import train
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import FakeStudents, make_workspace

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from kdspeech.cli.main import COMMANDS
 
 _HEAVY = ("torch", "nemo", "speechbrain", "lightning", "numpy")

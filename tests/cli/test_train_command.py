@@ -26,7 +26,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         caught.append({"root": workspace.root, "held_out": held_out, "mode": mode, **settings})
         return Path("the/run")
 
-    monkeypatch.setattr("kdspeech.training.train", train)
+    monkeypatch.setattr("kdspeech.training.train.train", train)
     return caught
 
 

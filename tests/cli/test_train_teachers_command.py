@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from kdspeech.cli.train_teachers import command
 
-from kdspeech import teaching
+from kdspeech.cli.train_teachers import command
+from kdspeech.teaching import train_teachers as teaching
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from kdspeech import runs
-from kdspeech.checkpoints import save_checkpoint
 from kdspeech.config import Recipe, load_recipe
 from kdspeech.errors import RunError
 from kdspeech.files import read_json, write_json
 from kdspeech.folds import FoldProof
 from kdspeech.runs import RunFolder, find_run, load_student
+from kdspeech.training.checkpoints import save_checkpoint
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.learners import TinyStudents, tiny_recipe

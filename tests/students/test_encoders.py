@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from kdspeech.students.nemo_import import quiet_nemo
 
 from kdspeech import students
 from kdspeech.config import StudentConfig
 from kdspeech.errors import ConfigError, KdspeechError
+from kdspeech.students.nemo_import import quiet_nemo
 from kdspeech.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.slow  # NeMo takes ten seconds to import

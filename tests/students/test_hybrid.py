@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from kdspeech.students.hybrid import HybridStudent
 
 from kdspeech import students
 from kdspeech.config import StudentConfig, load_recipe
 from kdspeech.errors import ConfigError
 from kdspeech.protocols import Encoded
+from kdspeech.students.hybrid import HybridStudent
 from kdspeech.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.slow  # NeMo takes ten seconds to import

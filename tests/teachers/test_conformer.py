@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from kdspeech.teachers.conformer import load_model
-from kdspeech.teachers.conformer_training import LOG_NAME
-from kdspeech.teachers.examples import load_examples, num_encoder_frames
 
 from kdspeech import teachers
 from kdspeech.audio import SAMPLE_RATE
@@ -19,7 +16,10 @@ from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import TeacherError
 from kdspeech.logspace import LOG_ZERO
 from kdspeech.protocols import Teacher
-from kdspeech.teacher_folder import read_teacher_card, write_teacher_card
+from kdspeech.teachers.conformer import load_model
+from kdspeech.teachers.conformer_training import LOG_NAME
+from kdspeech.teachers.examples import load_examples, num_encoder_frames
+from kdspeech.teaching.teacher_folder import read_teacher_card, write_teacher_card
 from kdspeech.vocabulary import Vocabulary
 
 CONFIG = TeacherConfig(

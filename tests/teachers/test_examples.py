@@ -1,6 +1,7 @@
 """Batches of recordings."""
 
 import torch
+
 from kdspeech.teachers.examples import IGNORED, Example, collate
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from kdspeech.teachers.layout import ColumnMap, check_num_frames
 
 from kdspeech.errors import TeacherError, VocabularyError
 from kdspeech.logspace import LOG_ZERO
+from kdspeech.teachers.layout import ColumnMap, check_num_frames
 from kdspeech.vocabulary import Vocabulary
 
 

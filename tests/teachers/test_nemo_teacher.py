@@ -10,7 +10,7 @@ import torch
 from kdspeech import teachers
 from kdspeech.errors import TeacherError
 from kdspeech.protocols import Teacher
-from kdspeech.teacher_folder import read_teacher_card
+from kdspeech.teaching.teacher_folder import read_teacher_card
 from kdspeech.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.slow
@@ -53,8 +53,9 @@ AUXILIARY = {
 @pytest.fixture(scope="module")
 def models(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
     """ctc, hybrid, transducer -> the model and its .nemo file."""
-    from kdspeech.teachers.toolkits import import_nemo_asr
     from omegaconf import OmegaConf
+
+    from kdspeech.teachers.toolkits import import_nemo_asr
 
     nemo_models = import_nemo_asr().models
     folder = tmp_path_factory.mktemp("nemo")

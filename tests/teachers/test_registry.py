@@ -4,12 +4,12 @@ import time
 from pathlib import Path
 
 import pytest
-from kdspeech.teachers import load_teacher
-from kdspeech.teachers.registry import find_source
 
 from kdspeech.errors import TeacherError
 from kdspeech.protocols import TeacherCard
-from kdspeech.teacher_folder import write_teacher_card
+from kdspeech.teachers import load_teacher
+from kdspeech.teachers.registry import find_source
+from kdspeech.teaching.teacher_folder import write_teacher_card
 
 
 def test_folder_with_hyperparams_is_speechbrain(tmp_path: Path) -> None:

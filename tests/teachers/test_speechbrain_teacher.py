@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import sentencepiece
 import torch
-from kdspeech.teachers.toolkits import import_speechbrain
 
 from kdspeech import teachers
 from kdspeech.errors import TeacherError, VocabularyError
-from kdspeech.teacher_folder import read_teacher_card
+from kdspeech.teachers.toolkits import import_speechbrain
+from kdspeech.teaching.teacher_folder import read_teacher_card
 from kdspeech.vocabulary import MODEL_NAME, Vocabulary
 
 # An EncoderASR of one linear layer over 20 ms features. {columns}, {blank} and {last} vary.

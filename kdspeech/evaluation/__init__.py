@@ -1,0 +1,1 @@
+"""The held-out speaker: evaluation, baselines without a student, and leave-one-speaker-out."""

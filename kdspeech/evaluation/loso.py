@@ -1,0 +1,189 @@
+"""`loso`: every speaker held out in turn, and one table of what each system does for a speaker that it never heard.
+
+Only composition: what is done is skipped, and what is half done is continued, by the steps themselves.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from kdspeech.config import MODES, Mode, Recipe
+from kdspeech.dumps.dump_teachers import dump_teachers
+from kdspeech.dumps.store import LogProbStore
+from kdspeech.errors import KdspeechError
+from kdspeech.evaluation.baselines import TeacherBaselines, teacher_baselines
+from kdspeech.evaluation.evaluate import evaluate
+from kdspeech.evaluation.loso_table import LosoRow, LosoTable
+from kdspeech.evaluation.results import DECODE_MODES, DecodeMode
+from kdspeech.evaluation.zero_shot import zero_shot
+from kdspeech.fanout import default_jobs, run_jobs
+from kdspeech.files import write_json, write_text
+from kdspeech.protocols import StudentFamily, TeacherFamily
+from kdspeech.runs import RunFolder
+from kdspeech.scoring.score import Scores
+from kdspeech.teaching.teacher_folder import CARD_NAME
+from kdspeech.teaching.train_teachers import train_teachers
+from kdspeech.training.train import train
+from kdspeech.workspace import Workspace
+
+FoldScores = dict[DecodeMode, Scores]
+
+_STUDENT_ROWS: tuple[tuple[Mode, str], ...] = (
+    ("labels", "labels-only student"),
+    ("decoder-kd", "decoder-kd student"),
+    ("ctc-kd", "ctc-kd student"),
+)
+
+
+def loso(
+    workspace: Workspace,
+    *,
+    recipe: Recipe,
+    teachers: TeacherFamily,
+    students: StudentFamily,
+    speakers: Sequence[str] | None = None,
+    modes: Sequence[Mode] = MODES,
+    seed: int = 0,
+    jobs: int | None = None,
+    force: bool = False,
+) -> LosoTable:
+    """Trains and dumps missing teachers, trains and evaluates the students of every fold, and writes the table.
+
+    The table goes to `reports/loso.json` and `reports/loso.md`.
+
+    Args:
+        speakers: to hold out, one after another; None takes all. Every other speaker of the corpus teaches and trains.
+        modes: of the students.
+        jobs: processes side by side; None takes one a core.
+        force: trains and evaluates the students again; teachers and dumps have commands of their own for that.
+
+    Raises:
+        KdspeechError: an unknown speaker, fewer than two speakers, or a step that failed; done steps stay done.
+    """
+    folds = workspace.check_speakers(list(speakers or ["all"]))
+    if len(workspace.speakers) < 2:
+        raise KdspeechError(f"{workspace.manifest_path} has one speaker; leaving one out needs at least two.")
+    everyone = workspace.speakers
+    # A teacher that is there stays: it may be the user's own, and runs and dumps were made with it.
+    missing = [name for name in everyone if not (workspace.teacher_dir(name) / CARD_NAME).exists()]
+    if missing:
+        train_teachers(workspace, missing, recipe=recipe, teachers=teachers, seed=seed, jobs=jobs)
+    dump_teachers(workspace, everyone, recipe=recipe, teachers=teachers, on=everyone, jobs=jobs)
+    student_scores = _student_scores(workspace, recipe, students, folds, modes, seed, jobs, force)
+    table = _make_table(workspace, recipe, teachers, folds, student_scores, seed)
+    write_json(workspace.reports_dir / "loso.json", table.to_dict())
+    write_text(workspace.reports_dir / "loso.md", table.to_markdown())
+    return table
+
+
+def decode_modes_of(workspace: Workspace) -> tuple[DecodeMode, ...]:
+    """All of them; without a closed lexicon all but `lexicon`."""
+    return tuple(mode for mode in DECODE_MODES if mode != "lexicon" or workspace.has_lexicon)
+
+
+def _student_scores(
+    workspace: Workspace,
+    recipe: Recipe,
+    students: StudentFamily,
+    folds: Sequence[str],
+    modes: Sequence[Mode],
+    seed: int,
+    jobs: int | None,
+    force: bool,
+) -> dict[tuple[str, Mode], FoldScores]:
+    """Trains and evaluates every fold's students side by side; by held-out speaker and mode."""
+    pairs = [(fold, mode) for fold in folds for mode in modes]
+    logs = [RunFolder(workspace.run_dir(recipe.name, *pair, seed)).metrics_path for pair in pairs]
+    num_epochs = len(pairs) * sum(stage.epochs for stage in recipe.stages)
+    scores = run_jobs(
+        train_and_evaluate,
+        [(workspace.root, fold, mode, recipe, students, seed, force) for fold, mode in pairs],
+        "Training students, epochs",
+        workspace.root / "logs" / "loso",
+        jobs or default_jobs(len(pairs)),
+        counter=(num_epochs, lambda: sum(_num_lines(log) for log in logs)),
+    )
+    return dict(zip(pairs, scores, strict=True))
+
+
+def _num_lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def train_and_evaluate(
+    root: Path, held_out: str, mode: Mode, recipe: Recipe, students: StudentFamily, seed: int, force: bool
+) -> FoldScores:
+    """One fold's student of one mode, trained and decoded in every way; a job of its own, so it takes a path."""
+    workspace = Workspace(root)
+    run = train(workspace, held_out, mode, recipe=recipe, students=students, seed=seed, force=force)
+    return {
+        decode_mode: evaluate(workspace, run, decode_mode, students=students, force=force).scores
+        for decode_mode in decode_modes_of(workspace)
+    }
+
+
+def _make_table(
+    workspace: Workspace,
+    recipe: Recipe,
+    teachers: TeacherFamily,
+    folds: Sequence[str],
+    student_scores: dict[tuple[str, Mode], FoldScores],
+    seed: int,
+) -> LosoTable:
+    store = LogProbStore(workspace.dumps_dir)
+    lexicon = workspace.lexicon if workspace.has_lexicon else None
+    test = {fold: [u for u in workspace.utterances if u.speaker == fold] for fold in folds}
+    baselines = {
+        fold: teacher_baselines(
+            store,
+            [name for name in workspace.speakers if name != fold],
+            utterances,
+            decode_modes_of(workspace),
+            lexicon,
+        )
+        for fold, utterances in test.items()
+    }
+    rows = [
+        *_zero_shot_row(workspace, recipe, teachers, folds),
+        LosoRow("mean single teacher", _each(baselines, lambda b: b.mean_single)),
+        LosoRow("best single teacher (oracle)", _each(baselines, lambda b: b.singles[b.best_single])),
+        LosoRow("teacher vote", _each(baselines, lambda b: b.vote)),
+    ]
+    for mode, name in _STUDENT_ROWS:
+        if all((fold, mode) in student_scores for fold in folds):
+            rows.append(LosoRow(name, {fold: student_scores[fold, mode] for fold in folds}))
+    return LosoTable(
+        folds=tuple(folds),
+        num_utterances={fold: len(utterances) for fold, utterances in test.items()},
+        decode_modes=decode_modes_of(workspace),
+        rows=tuple(rows),
+        settings={"corpus": workspace.corpus.corpus, "recipe": recipe.name, "seed": seed},
+        details={fold: _details(by_mode) for fold, by_mode in baselines.items()},
+    )
+
+
+def _each(
+    baselines: Mapping[str, Mapping[DecodeMode, TeacherBaselines]], read: Callable[[TeacherBaselines], Scores]
+) -> dict[str, FoldScores]:
+    return {fold: {mode: read(found) for mode, found in by_mode.items()} for fold, by_mode in baselines.items()}
+
+
+def _zero_shot_row(
+    workspace: Workspace, recipe: Recipe, teachers: TeacherFamily, folds: Sequence[str]
+) -> list[LosoRow]:
+    """The student's published encoder as it comes, with its own CTC head; no row for an encoder from scratch."""
+    if recipe.student.encoder is None:
+        return []
+    scores = zero_shot(workspace, recipe.student.encoder, teachers, folds)
+    return [] if scores is None else [LosoRow("zero-shot student encoder", scores)]
+
+
+def _details(by_mode: Mapping[DecodeMode, TeacherBaselines]) -> dict[str, object]:
+    """What the table leaves out of a fold: each teacher, the best one, and the any-teacher-right oracle."""
+    return {
+        mode: {
+            "teachers": {name: scores.to_dict() for name, scores in found.singles.items()},
+            "best_single_teacher": found.best_single,
+            "any_teacher_right": found.any_right.to_dict(),
+        }
+        for mode, found in by_mode.items()
+    }

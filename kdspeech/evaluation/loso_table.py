@@ -1,0 +1,136 @@
+"""The leave-one-speaker-out table: systems down, held-out speakers across, and the macro mean over speakers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from kdspeech import console
+from kdspeech.evaluation.results import DecodeMode
+from kdspeech.scoring.score import Scores
+
+SHORT_NAMES: Mapping[DecodeMode, str] = {"ctc": "greedy", "decoder": "decoder", "lexicon": "lexicon"}
+_MISSING = "–"
+
+Measure = Callable[[Scores], float]
+
+
+@dataclass(frozen=True)
+class LosoRow:
+    """One system on every fold."""
+
+    name: str
+    scores: Mapping[str, Mapping[DecodeMode, Scores]]  # held-out speaker -> decode mode -> counts; gaps are allowed
+
+    def macro(self, decode_mode: DecodeMode, measure: Measure) -> float | None:
+        """Mean of the folds' rates, each fold counting the same; None if a fold has none."""
+        cells = [fold.get(decode_mode) for fold in self.scores.values()]
+        known = [measure(cell) for cell in cells if cell is not None]
+        return sum(known) / len(known) if known and len(known) == len(cells) else None
+
+
+@dataclass(frozen=True)
+class LosoTable:
+    """All systems on all folds."""
+
+    folds: tuple[str, ...]  # held-out speakers
+    num_utterances: Mapping[str, int]  # of each held-out speaker
+    decode_modes: tuple[DecodeMode, ...]  # lexicon only where the corpus has one
+    rows: tuple[LosoRow, ...]
+    settings: Mapping[str, object] = field(default_factory=dict)  # recipe, seed, teachers
+    details: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # fold -> what the rows leave out
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Headings."""
+        return ("system", *(f"{fold} ({self.num_utterances[fold]})" for fold in self.folds), "macro mean")
+
+    @property
+    def legend(self) -> str:
+        """How to read a cell."""
+        modes = " / ".join(SHORT_NAMES[mode] for mode in self.decode_modes)
+        return f"{modes}; {_MISSING} not available; the number of utterances in brackets"
+
+    def cells(self, measure: Measure) -> list[tuple[str, ...]]:
+        """The rows as text, one decimal, decode modes side by side."""
+        return [
+            (
+                row.name,
+                *(
+                    self._cell({mode: measure(scores) for mode, scores in row.scores[fold].items()})
+                    for fold in self.folds
+                ),
+                self._cell({mode: row.macro(mode, measure) for mode in self.decode_modes}),
+            )
+            for row in self.rows
+        ]
+
+    def _cell(self, rates: Mapping[DecodeMode, float | None]) -> str:
+        shown = [rates.get(mode) for mode in self.decode_modes]
+        if all(rate is None for rate in shown):
+            return _MISSING
+        return " / ".join(_MISSING if rate is None else f"{rate:.1f}" for rate in shown)
+
+    def print(self) -> None:
+        """The table of WRA on standard output."""
+        console.table(f"WRA % on speakers never heard ({self.legend})", self.columns, self.cells(_wra))
+
+    def to_markdown(self) -> str:
+        """WRA, WER and the raw counts."""
+        parts = [
+            "# Leave one speaker out",
+            ", ".join(f"{name}: {value}" for name, value in self.settings.items()),
+            f"Cells: {self.legend}.",
+            "## WRA %",
+            _markdown(self.columns, self.cells(_wra)),
+            "## WER %",
+            _markdown(self.columns, self.cells(_wer)),
+            "## Counts: right utterances of utterances, word errors of reference words",
+            _markdown(("system", "speaker", *(SHORT_NAMES[mode] for mode in self.decode_modes)), self._counts()),
+        ]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def _counts(self) -> list[tuple[str, ...]]:
+        return [
+            (row.name, fold, *(_count(row.scores[fold].get(mode)) for mode in self.decode_modes))
+            for row in self.rows
+            for fold in self.folds
+        ]
+
+    def to_dict(self) -> dict[str, object]:
+        """Everything, for JSON."""
+        return {
+            "settings": dict(self.settings),
+            "decode_modes": list(self.decode_modes),
+            "rows": [
+                {
+                    "name": row.name,
+                    "folds": {
+                        fold: {mode: scores.to_dict() for mode, scores in row.scores[fold].items()}
+                        for fold in self.folds
+                    },
+                    "macro": {
+                        mode: {"wra": row.macro(mode, _wra), "wer": row.macro(mode, _wer)} for mode in self.decode_modes
+                    },
+                }
+                for row in self.rows
+            ],
+            "details": {fold: dict(values) for fold, values in self.details.items()},
+        }
+
+
+def _wra(scores: Scores) -> float:
+    return scores.wra
+
+
+def _wer(scores: Scores) -> float:
+    return scores.wer
+
+
+def _count(scores: Scores | None) -> str:
+    if scores is None:
+        return _MISSING
+    return f"{scores.correct}/{scores.utterances}, {scores.errors}/{scores.reference_words}"
+
+
+def _markdown(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [columns, ("---", *("---:" for _ in columns[1:])), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,108 @@
+"""The student's published encoder as it comes, with its own CTC head and vocabulary."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from kdspeech import console
+from kdspeech.audio import load_audio
+from kdspeech.corpora.utterance import Utterance
+from kdspeech.decoding.ctc import greedy_ctc
+from kdspeech.decoding.lexicon import LexiconScorer
+from kdspeech.errors import TeacherError, VocabularyError
+from kdspeech.evaluation.results import DecodeMode
+from kdspeech.files import read_json, sha256_of_text, write_json
+from kdspeech.lexicon import Lexicon
+from kdspeech.protocols import Teacher, TeacherFamily
+from kdspeech.scoring.score import Scores, score_texts
+from kdspeech.workspace import Workspace
+
+_BATCH = 32  # utterances scored at a time
+
+Texts = dict[str, dict[str, str]]  # decode mode -> utterance id -> text
+
+
+def zero_shot(
+    workspace: Workspace, encoder: str, teachers: TeacherFamily, folds: Sequence[str]
+) -> dict[str, dict[DecodeMode, Scores]] | None:
+    """Scores an encoder on every held-out speaker; texts are kept in `reports/zero-shot` and made once.
+
+    Args:
+        encoder: .nemo file or published name.
+
+    Returns:
+        By held-out speaker and decode mode: greedy, and lexicon where the encoder's pieces spell the words. None, with
+        a warning, if the encoder has no CTC head.
+    """
+    folder = workspace.root / "teachers" / "zero-shot"
+    try:
+        teachers.register_teacher("zero-shot", f"nemo:{encoder}", folder)
+        teacher = teachers.load_teacher(folder)
+        return {fold: _fold_scores(workspace, teacher, fold) for fold in folds}
+    except TeacherError as error:
+        console.warn(f"no zero-shot row: {error}")
+        return None
+
+
+def _fold_scores(workspace: Workspace, teacher: Teacher, fold: str) -> dict[DecodeMode, Scores]:
+    utterances = [u for u in workspace.utterances if u.speaker == fold]
+    lexicon = workspace.lexicon if workspace.has_lexicon else None
+    texts = _texts(workspace.reports_dir / "zero-shot" / f"{fold}.json", teacher, utterances, lexicon)
+    references = {u.utt_id: u.text for u in utterances}
+    modes: tuple[DecodeMode, ...] = ("ctc", "lexicon")
+    return {mode: score_texts(references, texts[mode]) for mode in modes if mode in texts}
+
+
+def _texts(path: Path, teacher: Teacher, utterances: Sequence[Utterance], lexicon: Lexicon | None) -> Texts:
+    """Reads the texts if they were made of the same, else makes and writes them."""
+    made_of = {
+        "checkpoint_sha256": teacher.card.checkpoint_sha256,
+        "lexicon_sha256": lexicon.sha256 if lexicon else None,
+        "utterances_sha256": sha256_of_text("\n".join(f"{u.utt_id}\t{u.audio_sha256}" for u in utterances)),
+    }
+    if path.exists() and (row := read_json(path))["made_of"] == made_of:
+        texts: Texts = row["texts"]
+        return texts
+    texts = decode_zero_shot(teacher, utterances, lexicon)
+    write_json(path, {"made_of": made_of, "texts": texts})
+    return texts
+
+
+def decode_zero_shot(teacher: Teacher, utterances: Sequence[Utterance], lexicon: Lexicon | None) -> Texts:
+    """Decodes recordings greedily and, if the model's pieces spell the lexicon, by lexicon.
+
+    Raises:
+        TeacherError: the model gives no CTC log-probs.
+    """
+    scorer = _scorer(teacher, lexicon)
+    texts: Texts = {"ctc": {}, **({"lexicon": {}} if scorer else {})}
+    with console.progress("Zero-shot encoder", len(utterances)) as bar:
+        for start in range(0, len(utterances), _BATCH):
+            part = utterances[start : start + _BATCH]
+            for utt_id, log_probs in _ctc_log_probs(teacher, part).items():
+                num_frames = torch.tensor([log_probs.shape[1]])
+                texts["ctc"][utt_id] = greedy_ctc(log_probs, num_frames, teacher.vocabulary)[0].text
+                if scorer:
+                    texts["lexicon"][utt_id] = scorer.decode(log_probs, num_frames)[0].text
+            bar.advance(len(part))
+    return texts
+
+
+def _ctc_log_probs(teacher: Teacher, utterances: Sequence[Utterance]) -> Mapping[str, torch.Tensor]:
+    """[1, T, V+1] of each utterance."""
+    waveforms = [load_audio(u.audio_filepath) for u in utterances]
+    log_probs = {}
+    for utterance, scores in zip(utterances, teacher.score(waveforms, [[] for _ in utterances]), strict=True):
+        if scores.ctc_log_probs is None:
+            raise TeacherError(f"{teacher.card.source} gives no CTC log-probs; name an encoder with a CTC head.")
+        log_probs[utterance.utt_id] = torch.from_numpy(scores.ctc_log_probs)[None]
+    return log_probs
+
+
+def _scorer(teacher: Teacher, lexicon: Lexicon | None) -> LexiconScorer | None:
+    try:
+        return LexiconScorer(lexicon, teacher.vocabulary) if lexicon else None
+    except VocabularyError as error:
+        console.remark(f"{teacher.card.source} has no lexicon score: {error}")
+        return None

@@ -1,0 +1,102 @@
+"""`aggregate`: the teachers' stored distributions become one target per training and validation utterance of a fold.
+
+Nothing of the held-out speaker is opened: neither the shards of its recordings nor those of its teacher. Before anybody
+trains on the targets they are decoded themselves, which is the ceiling of what the teachers can teach.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from kdspeech import console
+from kdspeech.config import Recipe
+from kdspeech.dumps.dump_teachers import dump_kinds
+from kdspeech.errors import ConfigError
+from kdspeech.files import read_json, sha256_of_text, write_json
+from kdspeech.folds import Provenance, make_fold
+from kdspeech.targets.ceiling import Ceiling, measure_ceiling, print_ceiling
+from kdspeech.targets.pooled_targets import PooledTargets
+from kdspeech.targets.pooling import map_frames
+from kdspeech.targets.target_set import Target, TargetSet
+from kdspeech.targets.teacher_rows import TeacherRows
+from kdspeech.teaching.teacher_folder import CARD_NAME, read_teacher_card
+from kdspeech.workspace import Workspace
+
+__all__ = ["Target", "TargetSet", "aggregate", "map_frames", "teachers_of"]
+
+
+def aggregate(
+    workspace: Workspace, held_out: str, recipe: Recipe, teachers: Sequence[str] | None = None, force: bool = False
+) -> TargetSet:
+    """Pools a fold's teachers, keeps the targets in the workspace and prints the teachers' ceiling.
+
+    Targets made before of the same shards by the same settings are taken as they are.
+
+    Args:
+        teachers: their ids; by default all in the workspace but the held-out speaker's.
+        force: pools again.
+
+    Raises:
+        KdspeechError: an unknown speaker; too few teachers; a shard missing, damaged or of another checkpoint or
+            vocabulary; teachers that disagree on the number of frames; a leak of the held-out speaker.
+    """
+    sources = _open_fold(workspace, held_out, recipe, teachers_of(workspace) if teachers is None else teachers)
+    details = _details(sources, recipe)
+    name = sha256_of_text(json.dumps(details, sort_keys=True))[:12]
+    folder = workspace.targets_dir / recipe.name / held_out
+    path, ceiling_path = folder / f"{name}.safetensors", folder / f"{name}.ceiling.json"
+    if ceiling_path.exists() and not force:  # it is written last
+        console.remark(f"targets are already in {path}; --force pools again.")
+        targets = TargetSet.load(path)
+        print_ceiling(Ceiling.from_dict(read_json(ceiling_path)))
+        return targets
+    TargetSet(
+        PooledTargets(sources, recipe.targets),
+        frame_shift_s=sources.frame_shifts[sources.fold.teachers[0]],
+        temperature=recipe.targets.temperature,
+        provenance=Provenance(f"targets {path}", "statistic", sources.speakers_heard),
+        details=details,
+    ).save(path, recipe.dump.top_k, recipe.dump.dtype)
+    targets = TargetSet.load(path)
+    ceiling = measure_ceiling(workspace, sources.fold, targets, sources.rows, sources.hypotheses, recipe.targets)
+    write_json(ceiling_path, ceiling.to_dict())
+    print_ceiling(ceiling)
+    return targets
+
+
+def teachers_of(workspace: Workspace) -> list[str]:
+    """The teachers whose cards are in the workspace, in the manifest's order of speakers, strangers last."""
+    found = {card.parent.name for card in workspace.teacher_dir("x").parent.glob(f"*/{CARD_NAME}")}
+    known = [speaker for speaker in workspace.speakers if speaker in found]
+    return known + sorted(found - set(known))
+
+
+def _open_fold(workspace: Workspace, held_out: str, recipe: Recipe, teachers: Sequence[str]) -> TeacherRows:
+    """The fold's part of the store, after the proof that the held-out speaker is in none of it."""
+    workspace.check_speakers([held_out])
+    fold = make_fold(workspace.utterances, held_out, teachers)
+    if len(fold.teachers) < recipe.targets.min_teachers:
+        raise ConfigError(
+            f"fold {held_out} has {len(fold.teachers)} teachers ({', '.join(fold.teachers) or 'none'}), "
+            f"targets.min_teachers asks for {recipe.targets.min_teachers}. Train more teachers, or lower it."
+        )
+    cards = tuple(read_teacher_card(workspace.teacher_dir(teacher)) for teacher in fold.teachers)
+    fold.validate(
+        [
+            Provenance(str(workspace.vocabulary_dir), "vocabulary", workspace.corpus.vocabulary_speakers),
+            *(Provenance(card.teacher_id, "teacher", card.speakers) for card in cards),
+        ]
+    )
+    return TeacherRows(workspace, fold, cards, dump_kinds(workspace, recipe.dump))
+
+
+def _details(sources: TeacherRows, recipe: Recipe) -> dict[str, Any]:
+    """Everything that decides the targets; equal details, equal targets."""
+    return {
+        "held_out": sources.fold.held_out,
+        "teachers": {card.teacher_id: card.checkpoint_sha256 for card in sources.cards},
+        "settings": recipe.targets.model_dump(),
+        "dump": {"top_k": recipe.dump.top_k, "dtype": recipe.dump.dtype},
+        "inputs": sources.payloads,
+        "utterances_sha256": sha256_of_text("\n".join(sources.utterances)),
+    }

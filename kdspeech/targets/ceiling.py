@@ -1,0 +1,163 @@
+"""The teachers' ceiling: the targets decoded as if they were a model's output, before anything is trained on them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from kdspeech import console
+from kdspeech.config import Kind, TargetConfig
+from kdspeech.corpora.utterance import Utterance
+from kdspeech.dumps.readback import decode_rows
+from kdspeech.dumps.shard import Row
+from kdspeech.folds import Fold
+from kdspeech.scoring.score import score_texts
+from kdspeech.targets.pooling import WEIGHTINGS, pool
+from kdspeech.targets.target_set import TargetSet
+from kdspeech.workspace import Workspace
+
+TOTAL = "all"
+
+
+@dataclass(frozen=True)
+class CeilingRow:
+    """One split of one speaker, or of all."""
+
+    split: str
+    speaker: str
+    utterances: int
+    wra: dict[str, float]  # %, of the targets: ctc, decoder, word, as far as they exist
+    single_wra: float  # %, mean over the single teachers
+    frames_kept: float | None  # %, by the mask
+    confidence: float  # %, mean share of teachers that agree
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What the targets of one fold say."""
+
+    held_out: str
+    teachers: tuple[str, ...]
+    rows: tuple[CeilingRow, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> "Ceiling":
+        return cls(row["held_out"], tuple(row["teachers"]), tuple(CeilingRow(**entry) for entry in row["rows"]))
+
+
+def measure_ceiling(
+    workspace: Workspace,
+    fold: Fold,
+    targets: TargetSet,
+    rows: Mapping[Kind, Mapping[str, Mapping[str, Row]]],
+    hypotheses: Mapping[str, Mapping[str, str]],
+    config: TargetConfig,
+) -> Ceiling:
+    """Decodes targets and scores them against the references.
+
+    Args:
+        rows: kind -> teacher -> utterance id -> what is stored; only `word` is looked at.
+        hypotheses: teacher -> utterance id -> what it heard.
+    """
+    decoded = _decoded(workspace, targets, rows.get("word", {}), hypotheses, config)
+    kept = {
+        utt_id: (int(mask.sum()), len(mask)) for utt_id in targets if (mask := targets[utt_id].frame_mask) is not None
+    }
+    lines = []
+    for split, utterances in (("train", fold.train), ("valid", fold.valid)):
+        groups: dict[str, list[Utterance]] = {}
+        for utterance in utterances:
+            groups.setdefault(utterance.speaker, []).append(utterance)
+        groups[TOTAL] = list(utterances)
+        for speaker, members in groups.items():
+            counts = np.array([kept[u.utt_id] for u in members if u.utt_id in kept])  # [members, 2]
+            lines.append(
+                CeilingRow(
+                    split=split,
+                    speaker=speaker,
+                    utterances=len(members),
+                    wra={kind: _wra(members, texts) for kind, texts in decoded.items()},
+                    single_wra=float(np.mean([_wra(members, texts) for texts in hypotheses.values()])),
+                    frames_kept=float(100 * counts[:, 0].sum() / counts[:, 1].sum()) if counts.size else None,
+                    confidence=float(100 * np.mean([targets[u.utt_id].confidence for u in members])),
+                )
+            )
+    return Ceiling(fold.held_out, fold.teachers, tuple(lines))
+
+
+def print_ceiling(ceiling: Ceiling) -> None:
+    """One table: speakers of both splits, and their totals."""
+    kinds = list(ceiling.rows[0].wra)
+    console.table(
+        f"Teachers' ceiling without {ceiling.held_out}: WRA (%) of the targets of {len(ceiling.teachers)} teachers",
+        ["split", "speaker", "utterances", *kinds, "mean single teacher", "frames kept (%)", "agreement (%)"],
+        [
+            [
+                row.split,
+                row.speaker,
+                str(row.utterances),
+                *(f"{row.wra[kind]:.1f}" for kind in kinds),
+                f"{row.single_wra:.1f}",
+                "-" if row.frames_kept is None else f"{row.frames_kept:.1f}",
+                f"{row.confidence:.1f}",
+            ]
+            for row in ceiling.rows
+        ],
+    )
+
+
+class _Rows(Mapping[str, Row]):
+    """One kind of distribution of a set of targets, read when it is looked up."""
+
+    def __init__(self, targets: TargetSet, attribute: str) -> None:
+        self._targets, self._attribute = targets, attribute
+
+    def __getitem__(self, utt_id: str) -> Row:
+        row: Row = getattr(self._targets[utt_id], self._attribute)
+        return row
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._targets)
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+
+def _decoded(
+    workspace: Workspace,
+    targets: TargetSet,
+    word_rows: Mapping[str, Mapping[str, Row]],
+    hypotheses: Mapping[str, Mapping[str, str]],
+    config: TargetConfig,
+) -> dict[str, dict[str, str]]:
+    """Kind -> utterance id -> text of the target."""
+    decoded: dict[str, dict[str, str]] = {}
+    some = targets[next(iter(targets))]
+    if some.ctc_log_probs is not None:
+        decoded["ctc"] = decode_rows("ctc", _Rows(targets, "ctc_log_probs"), workspace.vocabulary)
+    if some.decoder_log_probs is not None:
+        decoded["decoder"] = decode_rows("decoder", _Rows(targets, "decoder_log_probs"), workspace.vocabulary)
+    if word_rows:
+        words: dict[str, Row] = {
+            utt_id: _pooled_words([rows[utt_id] for rows in word_rows.values()], utt_id, hypotheses, config)
+            for utt_id in targets
+        }
+        decoded["word"] = decode_rows("word", words, lexicon=workspace.lexicon)
+    return decoded
+
+
+def _pooled_words(
+    rows: Sequence[Row], utt_id: str, hypotheses: Mapping[str, Mapping[str, str]], config: TargetConfig
+) -> np.ndarray:
+    """Word posteriors [W] pooled like the frames."""
+    weights = WEIGHTINGS[config.weights]([heard[utt_id] for heard in hypotheses.values()])
+    arrays = [row[None] for row in rows if isinstance(row, np.ndarray)]  # [1, W] each
+    return pool(arrays, weights, config.pooling, config.temperature)[0]
+
+
+def _wra(utterances: Sequence[Utterance], texts: Mapping[str, str]) -> float:
+    return score_texts({u.utt_id: u.text for u in utterances}, {u.utt_id: texts[u.utt_id] for u in utterances}).wra

@@ -1,0 +1,1 @@
+"""Teachers and their folders: training one per speaker, and the card that says whose speech each has heard."""

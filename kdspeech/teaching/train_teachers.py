@@ -1,0 +1,249 @@
+"""`train_teachers`: one teacher a speaker, all from one initial checkpoint, or teachers of the user's own."""
+
+import importlib.metadata
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kdspeech import console
+from kdspeech.audio import load_audio
+from kdspeech.config import Recipe, TeacherConfig
+from kdspeech.corpora.utterance import Utterance
+from kdspeech.fanout import default_jobs, run_jobs
+from kdspeech.files import read_json, sha256_of_text, write_json
+from kdspeech.protocols import Teacher, TeacherFamily
+from kdspeech.scoring.score import Scores, score_texts
+from kdspeech.teaching.teacher_folder import (
+    CARD_NAME,
+    OWN_FOLDER,
+    read_teacher_card,
+    replacing_folder,
+    write_teacher_card,
+)
+from kdspeech.vocabulary import Vocabulary
+from kdspeech.workspace import Workspace
+
+__all__ = ["read_teacher_card", "train_teachers", "write_teacher_card"]
+
+REPORT_NAME = "training.json"
+_SOURCES = ("ctc", "decoder")  # of hypotheses that the table shows
+
+
+@dataclass(frozen=True)
+class TeacherReport:
+    """`training.json`, beside the card: how a teacher came to be, and how well it knows its own speaker."""
+
+    settings_sha256: str  # of everything that decides the weights and the scores
+    initial_sha256: str | None  # of the checkpoint it started from; None for a teacher of the user's own
+    seed: int | None
+    num_train: int  # utterances
+    valid_wra: dict[str, float]  # %, on the speaker's own held-back productions, by source of the hypothesis
+    num_valid: int
+    seconds: float
+    versions: dict[str, str]
+
+
+def train_teachers(
+    workspace: Workspace,
+    speakers: Sequence[str],
+    *,
+    recipe: Recipe,
+    teachers: TeacherFamily,
+    external: Mapping[str, str] | None = None,
+    seed: int = 0,
+    jobs: int | None = None,
+    force: bool = False,
+) -> None:
+    """Trains or registers a teacher for each speaker, on that speaker's `train` utterances only.
+
+    Finished teachers are skipped if their settings, seed, data and initial checkpoint are unchanged; so are speakers
+    for whom the user brought a teacher earlier.
+
+    Args:
+        speakers: names, or ["all"].
+        external: speaker -> SpeechBrain folder, .nemo file or published name, to register instead of training.
+        jobs: processes side by side; None takes one a core.
+        force: makes the initial checkpoint and these speakers' teachers again.
+
+    Raises:
+        KdspeechError: an unknown speaker, a speaker without utterances, or a teacher that cannot be trained or loaded.
+    """
+    external = dict(external or {})
+    workspace.check_speakers(list(external))
+    names = [name for name in workspace.check_speakers(list(speakers)) if name not in external]
+    for speaker, source in external.items():
+        _register(workspace, teachers, speaker, source, force)
+    if names:
+        _train_missing(workspace, names, recipe.teacher, teachers, seed, jobs, force)
+    _print_table(workspace, [*names, *external])
+
+
+def _train_missing(
+    workspace: Workspace,
+    names: Sequence[str],
+    config: TeacherConfig,
+    teachers: TeacherFamily,
+    seed: int,
+    jobs: int | None,
+    force: bool,
+) -> None:
+    vocabulary, initial = workspace.vocabulary, workspace.initial_teacher_dir
+    vocabulary.check_round_trip(u.text for u in workspace.utterances)
+    if force:
+        shutil.rmtree(initial, ignore_errors=True)
+    teachers.train_initial(config, vocabulary, initial, seed)
+    start = read_teacher_card(initial).checkpoint_sha256
+    arguments = []
+    for name in names:
+        utterances = [u for u in workspace.utterances if u.speaker == name]
+        settings = _settings_sha256(config, vocabulary, start, utterances, seed)
+        folder = workspace.teacher_dir(name)
+        if not force and _is_finished(folder, settings):
+            console.remark(f"Teacher {name}: done already, skipped (--force trains it again).")
+            continue
+        if not force and _is_registered(folder):
+            source = read_teacher_card(folder).source
+            console.remark(f"Teacher {name}: {source} was brought for it and is kept (--force trains one instead).")
+            continue
+        data = (workspace.vocabulary_dir, initial, folder, name, utterances)
+        arguments.append((teachers, config, *data, settings, seed))
+    if arguments:
+        run_jobs(
+            _train_one,
+            arguments,
+            description="Training teachers",
+            log_dir=workspace.root / "logs" / "train-teachers",
+            jobs=jobs or default_jobs(len(arguments)),
+        )
+    _warn_of_other_starts(workspace, start)
+
+
+def _train_one(
+    teachers: TeacherFamily,
+    config: TeacherConfig,
+    vocabulary_dir: Path,
+    initial: Path,
+    folder: Path,
+    speaker: str,
+    utterances: Sequence[Utterance],
+    settings_sha256: str,
+    seed: int,
+) -> None:
+    """Trains one teacher under a temporary name, scores it on its own held-back utterances and puts it in its place."""
+    train = [u for u in utterances if u.split == "train"]
+    valid = [u for u in utterances if u.split == "valid"]
+    started = time.monotonic()
+    with replacing_folder(folder) as temporary:
+        vocabulary = Vocabulary.load(vocabulary_dir)
+        teachers.train_teacher(config, vocabulary, initial, temporary, speaker, train, valid, seed)
+        seconds = time.monotonic() - started
+        scores = score_own(teachers.load_teacher(temporary), valid)
+        report = TeacherReport(
+            settings_sha256=settings_sha256,
+            initial_sha256=read_teacher_card(initial).checkpoint_sha256,
+            seed=seed,
+            num_train=len(train),
+            valid_wra={source: score.wra for source, score in scores.items()},
+            num_valid=len(valid),
+            seconds=seconds,
+            versions=_versions(),
+        )
+        write_json(temporary / REPORT_NAME, asdict(report))
+
+
+def _register(workspace: Workspace, teachers: TeacherFamily, speaker: str, source: str, force: bool) -> None:
+    """Registers a teacher of the user's own, and scores it on its speaker's held-back utterances."""
+    folder = workspace.teacher_dir(speaker)
+    valid = [u for u in workspace.utterances if u.speaker == speaker and u.split == "valid"]
+    settings = sha256_of_text(f"{source} {json.dumps([asdict(u) for u in valid])}")
+    if not force and _is_finished(folder, settings):
+        console.remark(f"Teacher {speaker}: {source} is registered already, skipped (--force looks at it again).")
+        return
+    started = time.monotonic()
+    with replacing_folder(folder) as temporary:
+        teachers.register_teacher(speaker, source, temporary)
+        scores = score_own(teachers.load_teacher(temporary), valid)
+        wra = {kind: score.wra for kind, score in scores.items()}
+        report = TeacherReport(settings, None, None, 0, wra, len(valid), time.monotonic() - started, _versions())
+        write_json(temporary / REPORT_NAME, asdict(report))
+
+
+def score_own(teacher: Teacher, utterances: Sequence[Utterance]) -> dict[str, Scores]:
+    """Scores a teacher's hypotheses, by their source.
+
+    Returns:
+        ctc, decoder: the scores over all utterances; a source that the teacher lacks is absent.
+    """
+    if not utterances:
+        return {}
+    waveforms = [load_audio(u.audio_filepath) for u in utterances]
+    scored = teacher.score(waveforms, [teacher.vocabulary.encode(u.text) for u in utterances])
+    references = {u.utt_id: u.text for u in utterances}
+    scores = {}
+    for source in _SOURCES:
+        texts = {
+            u.utt_id: hypothesis.text
+            for u, row in zip(utterances, scored, strict=True)
+            for hypothesis in row.hypotheses
+            if hypothesis.source == source
+        }
+        if texts:
+            scores[source] = score_texts(references, texts)
+    return scores
+
+
+def _settings_sha256(
+    config: TeacherConfig, vocabulary: Vocabulary, start: str, utterances: Sequence[Utterance], seed: int
+) -> str:
+    """Hash of everything that decides a teacher's weights, and of the utterances that it is scored on."""
+    used = [asdict(u) for u in utterances if u.split != "test"]
+    parts = (config.model_dump(mode="json"), vocabulary.sha256, start, used, seed)
+    return sha256_of_text(json.dumps(parts, sort_keys=True))
+
+
+def _is_finished(folder: Path, settings_sha256: str) -> bool:
+    report = folder / REPORT_NAME
+    return (
+        (folder / CARD_NAME).exists()
+        and report.exists()
+        and read_json(report).get("settings_sha256") == settings_sha256
+    )
+
+
+def _is_registered(folder: Path) -> bool:
+    """True for a teacher of the user's own."""
+    return (folder / CARD_NAME).exists() and read_teacher_card(folder).source != OWN_FOLDER
+
+
+def _read_report(workspace: Workspace, speaker: str) -> TeacherReport | None:
+    path = workspace.teacher_dir(speaker) / REPORT_NAME
+    return TeacherReport(**read_json(path)) if path.exists() else None
+
+
+def _warn_of_other_starts(workspace: Workspace, start: str) -> None:
+    """Names the trained teachers that began elsewhere: their CTC spikes will not align with the others'."""
+    reports = {name: _read_report(workspace, name) for name in workspace.speakers}
+    apart = [name for name, report in reports.items() if report and report.initial_sha256 not in (None, start)]
+    if apart:
+        console.warn(
+            f"the teachers of {', '.join(apart)} started from another initial checkpoint than these. Train them again: "
+            f"kdspeech train-teachers --speakers {','.join(apart)}"
+        )
+
+
+def _print_table(workspace: Workspace, names: Sequence[str]) -> None:
+    rows = []
+    for name in names:
+        report = _read_report(workspace, name)
+        if report is not None:
+            rates = [f"{report.valid_wra[source]:.1f}" if source in report.valid_wra else "-" for source in _SOURCES]
+            rows.append([name, str(report.num_train), str(report.num_valid), *rates, f"{report.seconds:.0f}"])
+    columns = ("speaker", "train", "valid", "WRA % ctc", "WRA % decoder", "seconds")
+    console.table("Teachers on their own speaker's held-back utterances", columns, rows)
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in ("kdspeech", "torch", "speechbrain", "nemo_toolkit")}

@@ -1,0 +1,1 @@
+"""Training a student: losses, batches, stages, checkpoints, validation by word recognition accuracy."""

@@ -1,0 +1,234 @@
+"""Utterances as batches: waveforms, tokens and targets, in an order that only the seed and the epoch decide.
+
+Shapes: B batch, N samples, T frames, U decoder positions (tokens + end of sentence), V vocabulary.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import soxr
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from kdspeech.audio import SAMPLE_RATE, load_audio
+from kdspeech.corpora.utterance import Utterance
+from kdspeech.errors import RunError
+from kdspeech.targets.pooling import map_frames
+from kdspeech.targets.target_set import Target
+from kdspeech.vocabulary import Vocabulary
+
+_POOL_BATCHES = 20  # batches' worth of utterances that are sorted by length together
+
+FrameCounter = Callable[[torch.Tensor], torch.Tensor]  # lengths int64 [B] in samples -> student frames int64 [B]
+
+
+class Draw(NamedTuple):
+    """One utterance of an epoch, and how fast it is played."""
+
+    number: int  # in the dataset
+    speed: float  # 1.1 is shorter and higher
+
+
+class Item(NamedTuple):
+    """What the dataset gives for one draw."""
+
+    utterance: Utterance
+    waveform: np.ndarray  # float32 [N]
+    token_ids: list[int]
+
+
+class Batch(NamedTuple):
+    """What a training step needs. A named tuple, since Lightning cannot move frozen dataclasses to a device."""
+
+    utt_ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    waveforms: torch.Tensor  # float32 [B, N], zeros after each utterance's end
+    lengths: torch.Tensor  # int64 [B], samples
+    tokens: torch.Tensor  # int64 [B, U-1], CTC's reference
+    num_tokens: torch.Tensor  # int64 [B]
+    decoder_inputs: torch.Tensor  # int64 [B, U], begin of sentence (V), then the tokens; padding V
+    decoder_targets: torch.Tensor  # int64 [B, U], the tokens, then end of sentence (V); padding V
+    decoder_mask: torch.Tensor  # bool [B, U], true at the tokens and the one end of sentence
+    frame_targets: torch.Tensor | None  # float32 [B, T, V+1], log-probs on the student's frames
+    frame_mask: torch.Tensor | None  # bool [B, T], frames that count
+    token_targets: torch.Tensor | None  # float32 [B, U, V+1], log-probs
+
+
+class AudioCache:
+    """Loads waveforms and keeps the first that fit into a number of bytes.
+
+    Each epoch visits everything once, so throwing out the least recently used would keep nothing.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._num_bytes = 0
+        self._waveforms: dict[tuple[str, float], np.ndarray] = {}
+
+    def load(self, path: str, speed: float = 1.0) -> np.ndarray:
+        """The recording played at `speed`, by resampling (Ko et al. 2015): tempo, pitch and formants move together.
+
+        Returns:
+            float32 [N / speed].
+
+        Raises:
+            AudioError: the recording cannot be used.
+        """
+        key = (path, speed)
+        if key in self._waveforms:
+            return self._waveforms[key]
+        waveform = load_audio(path)
+        if speed != 1.0:
+            waveform = soxr.resample(waveform, SAMPLE_RATE * speed, SAMPLE_RATE, quality="HQ").astype(np.float32)
+        if self._num_bytes + waveform.nbytes <= self._max_bytes:
+            self._num_bytes += waveform.nbytes
+            self._waveforms[key] = waveform
+        return waveform
+
+
+class UtteranceDataset(Dataset[Item]):
+    """A fold's utterances as waveforms and token ids."""
+
+    def __init__(self, utterances: Sequence[Utterance], vocabulary: Vocabulary, cache: AudioCache) -> None:
+        self._utterances = utterances
+        self._cache = cache
+        self._token_ids = [vocabulary.encode(u.text) for u in utterances]
+
+    def __len__(self) -> int:
+        return len(self._utterances)
+
+    def __getitem__(self, draw: Draw) -> Item:
+        utterance = self._utterances[draw.number]
+        waveform = self._cache.load(utterance.audio_filepath, draw.speed)
+        return Item(utterance, waveform, self._token_ids[draw.number])
+
+
+class EpochBatches(Sampler[list[Draw]]):
+    """Batches of similar length in random order: a function of (seed, epoch) alone, whatever was drawn before."""
+
+    def __init__(
+        self,
+        utterances: Sequence[Utterance],
+        batch_size: int,
+        seed: int,
+        speeds: Sequence[float] = (1.0,),
+        shuffle: bool = True,
+    ) -> None:
+        self._durations = np.array([u.duration for u in utterances])  # seconds
+        self._batch_size = batch_size
+        self._seed = seed
+        self._speeds = np.array(speeds)
+        self._shuffle = shuffle
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this at the start of every epoch."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self._durations) // self._batch_size)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        generator = np.random.default_rng([self._seed, self._epoch])
+        count = len(self._durations)
+        speeds = generator.choice(self._speeds, size=count) if self._shuffle else np.ones(count)
+        order = generator.permutation(count) if self._shuffle else np.arange(count)
+        pool = self._batch_size * _POOL_BATCHES
+        batches: list[np.ndarray] = []
+        for start in range(0, count, pool):
+            part = order[start : start + pool]
+            part = part[np.argsort((self._durations / speeds)[part], kind="stable")]
+            batches += [part[at : at + self._batch_size] for at in range(0, len(part), self._batch_size)]
+        sequence = generator.permutation(len(batches)) if self._shuffle else np.arange(len(batches))
+        for number in sequence:
+            yield [Draw(int(index), float(speeds[index])) for index in batches[number]]
+
+
+class Collator:
+    """Pads items into a Batch and lays the targets onto the student's frames and positions."""
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        targets: Mapping[str, Target] | None = None,
+        frame_counter: FrameCounter | None = None,
+        positions: bool = False,
+    ) -> None:
+        """Frame targets come with a `frame_counter` (the student's), position targets with `positions`."""
+        self._vocabulary = vocabulary
+        self._targets = targets or {}
+        self._frame_counter = frame_counter
+        self._positions = positions
+
+    def __call__(self, items: Sequence[Item]) -> Batch:
+        end = self._vocabulary.end_id
+        lengths = torch.tensor([len(item.waveform) for item in items])
+        num_tokens = torch.tensor([len(item.token_ids) for item in items])
+        decoder_targets = _pad([torch.tensor([*item.token_ids, end]) for item in items], end)  # [B, U]
+        utt_ids = tuple(item.utterance.utt_id for item in items)
+        frame_targets, frame_mask = self._on_frames(utt_ids, lengths)
+        return Batch(
+            utt_ids=utt_ids,
+            texts=tuple(item.utterance.text for item in items),
+            waveforms=_pad([torch.from_numpy(item.waveform) for item in items], 0.0),
+            lengths=lengths,
+            tokens=decoder_targets[:, :-1],
+            num_tokens=num_tokens,
+            decoder_inputs=_pad([torch.tensor([end, *item.token_ids]) for item in items], end),
+            decoder_targets=decoder_targets,
+            decoder_mask=torch.arange(decoder_targets.shape[1]) <= num_tokens[:, None],
+            frame_targets=frame_targets,
+            frame_mask=frame_mask,
+            token_targets=self._on_positions(utt_ids) if self._positions else None,
+        )
+
+    def _on_frames(
+        self, utt_ids: Sequence[str], lengths: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor] | tuple[None, None]:
+        if self._frame_counter is None:
+            return None, None
+        rows, masks = [], []
+        for utt_id, num_frames in zip(utt_ids, self._frame_counter(lengths).tolist(), strict=True):
+            log_probs, mask = frame_rows(self._targets, utt_id)
+            rows.append(torch.from_numpy(map_frames(log_probs, num_frames)))
+            masks.append(torch.from_numpy(map_frames(mask, num_frames)))
+        return _pad(rows, 0.0), _pad(masks, False)
+
+    def _on_positions(self, utt_ids: Sequence[str]) -> torch.Tensor:
+        return _pad([torch.from_numpy(position_rows(self._targets, utt_id)) for utt_id in utt_ids], 0.0)
+
+
+def frame_rows(targets: Mapping[str, Target], utt_id: str) -> tuple[np.ndarray, np.ndarray]:
+    """An utterance's CTC target [T, V+1] and mask [T], on the teachers' frames.
+
+    Raises:
+        RunError: there is none.
+    """
+    target = targets.get(utt_id)
+    if target is None or target.ctc_log_probs is None or target.frame_mask is None:
+        raise _no_target(utt_id, "ctc")
+    return target.ctc_log_probs, target.frame_mask
+
+
+def position_rows(targets: Mapping[str, Target], utt_id: str) -> np.ndarray:
+    """An utterance's decoder target [U, V+1].
+
+    Raises:
+        RunError: there is none.
+    """
+    target = targets.get(utt_id)
+    if target is None or target.decoder_log_probs is None:
+        raise _no_target(utt_id, "decoder")
+    return target.decoder_log_probs
+
+
+def _no_target(utt_id: str, kind: str) -> RunError:
+    return RunError(
+        f"utterance {utt_id!r} has no target of kind `{kind}`. Run `kdspeech dump-teachers` for every training speaker "
+        f"with dump.kinds that hold `{kind}`, or choose --mode labels."
+    )
+
+
+def _pad(tensors: Sequence[torch.Tensor], value: float) -> torch.Tensor:
+    return torch.nn.utils.rnn.pad_sequence(list(tensors), batch_first=True, padding_value=value)

@@ -1,0 +1,223 @@
+"""One stage under Lightning: the loss of a step, and what every epoch reports.
+
+Shapes: B batch, T frames, U decoder positions, V vocabulary.
+"""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.loggers import Logger
+from torch.utils.data import DataLoader
+
+from kdspeech import console
+from kdspeech.config import LossTerm, StageConfig, TrainingConfig
+from kdspeech.errors import RunError
+from kdspeech.protocols import StudentOutput
+from kdspeech.training.batches import Batch
+from kdspeech.training.losses import LossSum, WeightedSum, cross_entropy, ctc_loss, masked_kl
+from kdspeech.training.stages import build_optimizer, build_scheduler, epoch_seed, keep_frozen_in_eval, prepare_parts
+from kdspeech.training.validation import Validation, ValidationResult
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What one epoch gave."""
+
+    epoch: int  # finished epochs of this stage
+    train: dict[str, float]  # means over steps: each loss term, loss, learning_rate, gradient_norm, valid_frame_ratio
+    valid: ValidationResult
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """Everything that decides one stage, but the data."""
+
+    index: int  # from 0
+    stage: StageConfig
+    training: TrainingConfig
+    weights: Mapping[LossTerm, float]
+    temperature: float  # of the distillation targets
+    seed: int
+    steps_per_epoch: int
+
+    @property
+    def num_steps(self) -> int:
+        return self.stage.epochs * self.steps_per_epoch
+
+
+@dataclass
+class _Means:
+    """Means of step values; sums stay on the device so that no step waits for them."""
+
+    sums: dict[str, torch.Tensor] = field(default_factory=dict)
+    steps: int = 0
+
+    def add(self, values: Mapping[str, torch.Tensor]) -> None:
+        for name, value in values.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self.steps += 1
+
+    def result(self) -> dict[str, float]:
+        return {name: float(total) / self.steps for name, total in self.sums.items()}
+
+
+def loss_terms(
+    names: Sequence[str],
+    output: StudentOutput,
+    batch: Batch,
+    blank_id: int,
+    temperature: float,
+    label_smoothing: float,
+) -> dict[str, LossSum]:
+    """The named terms of a batch, each as sum and count."""
+    terms: dict[str, LossSum] = {}
+    if "ctc" in names:
+        terms["ctc"] = ctc_loss(output.ctc_log_probs, output.num_frames, batch.tokens, batch.num_tokens, blank_id)
+    if "frame_kl" in names and batch.frame_targets is not None and batch.frame_mask is not None:
+        on_frames = output.ctc_log_probs[:, : batch.frame_mask.shape[1]]  # T may exceed the longest utterance's frames
+        terms["frame_kl"] = masked_kl(on_frames, batch.frame_targets, batch.frame_mask, temperature)
+    if output.decoder_log_probs is not None:
+        rows, mask = output.decoder_log_probs, batch.decoder_mask
+        if "cross_entropy" in names:
+            terms["cross_entropy"] = cross_entropy(rows, batch.decoder_targets, mask, label_smoothing)
+        if "token_kl" in names and batch.token_targets is not None:
+            terms["token_kl"] = masked_kl(rows, batch.token_targets, mask, temperature)
+    return terms
+
+
+class StageModule(lightning.LightningModule):
+    """Trains one stage of a student."""
+
+    def __init__(self, student: Any, plan: StagePlan, on_epoch: Callable[["StageModule", EpochResult], None]) -> None:
+        """`on_epoch` is called after every epoch; it saves."""
+        super().__init__()
+        self.student = student
+        self.plan = plan
+        self.loss = WeightedSum({str(term): weight for term, weight in plan.weights.items()})
+        self.optimizer_state: dict[str, Any] | None = None  # of the checkpoint that is continued
+        self.scheduler_state: dict[str, Any] | None = None
+        self._on_epoch = on_epoch
+        self._means = _Means()
+        self._step_values: dict[str, torch.Tensor] = {}
+        self._validation = Validation()
+        self._display = ExitStack()
+        self._bar: console.Bar | None = None
+        prepare_parts(student, plan.stage)
+
+    def train(self, mode: bool = True) -> "StageModule":
+        super().train(mode)
+        keep_frozen_in_eval(self.student, self.plan.stage)
+        return self
+
+    def configure_optimizers(self) -> Any:
+        optimizer = build_optimizer(self.student, self.plan.stage)
+        scheduler = build_scheduler(optimizer, self.plan.stage, self.plan.num_steps)
+        if self.optimizer_state is not None and self.scheduler_state is not None:
+            optimizer.load_state_dict(self.optimizer_state)
+            scheduler.load_state_dict(self.scheduler_state)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_epoch_start(self) -> None:
+        lightning.seed_everything(epoch_seed(self.plan.seed, self.plan.index, self.current_epoch), verbose=False)
+        self.train()  # Lightning leaves modules in the mode it finds them in
+        self._means = _Means()
+        if console.is_interactive():
+            title = f"{self.plan.stage.name}, epoch {self.current_epoch + 1}/{self.plan.stage.epochs} (steps)"
+            self._bar = self._display.enter_context(console.progress(title, self.plan.steps_per_epoch))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        names = self.loss.terms
+        with_decoder = "cross_entropy" in names or "token_kl" in names
+        output = self.student(batch.waveforms, batch.lengths, batch.decoder_inputs if with_decoder else None)
+        smoothing = self.plan.training.label_smoothing
+        blank_id = self.student.vocabulary.blank_id
+        loss = self.loss(loss_terms(names, output, batch, blank_id, self.plan.temperature, smoothing))
+        if not torch.isfinite(loss.total):
+            raise RunError(
+                f"the loss is not finite in stage {self.plan.stage.name!r}, epoch {self.current_epoch + 1}, step "
+                f"{batch_idx + 1} ({', '.join(f'{name} {float(value):g}' for name, value in loss.parts.items())}). "
+                f"Utterances: {', '.join(batch.utt_ids)}. Lower the learning rate, or look at these recordings."
+            )
+        self._step_values = {**loss.parts, "loss": loss.total.detach()}
+        if batch.frame_mask is not None:
+            self._step_values["valid_frame_ratio"] = batch.frame_mask.sum() / output.num_frames.sum()
+        return loss.total
+
+    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
+        trained = [p for p in self.student.parameters() if p.requires_grad]
+        norm = torch.nn.utils.clip_grad_norm_(trained, self.plan.training.gradient_clip)
+        self._step_values["gradient_norm"] = norm
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        rate = torch.tensor(self.optimizers().param_groups[0]["lr"])
+        self._means.add({**self._step_values, "learning_rate": rate})
+        if self._bar is not None:
+            self._bar.advance()
+
+    def on_validation_epoch_start(self) -> None:
+        self._validation = Validation()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._validation.add(self.student, batch)
+
+    def on_train_epoch_end(self) -> None:
+        self.close_display()
+        self._on_epoch(self, EpochResult(self.current_epoch + 1, self._means.result(), self._validation.result()))
+
+    def close_display(self) -> None:
+        """Ends the progress bar, if there is one."""
+        self._bar = None
+        self._display.close()
+
+
+def fit_stage(
+    module: StageModule, train: DataLoader[Any], valid: DataLoader[Any], first_epoch: int, loggers: Sequence[Logger]
+) -> None:
+    """Runs a stage's epochs from `first_epoch` (0: all of them) to its end.
+
+    Args:
+        train: its batch sampler is an EpochBatches.
+
+    Raises:
+        RunError: the loss is not finite.
+    """
+    with _quiet_lightning():
+        trainer = lightning.Trainer(
+            accelerator="auto",
+            devices=1,
+            max_epochs=module.plan.stage.epochs,
+            precision=module.plan.training.precision,
+            logger=list(loggers),
+            enable_checkpointing=False,  # `on_epoch` saves, by atomic renames
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+        trainer.fit_loop.epoch_progress.current.processed = first_epoch
+        trainer.fit_loop.epoch_progress.current.completed = first_epoch
+        try:
+            trainer.fit(module, train, valid)
+        finally:
+            module.close_display()
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Silences Lightning's remarks on workers, devices and logging intervals; the core prints what matters."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,149 @@
+"""A run's stages, one after the other: data, epochs, checkpoints and the log."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from kdspeech import console
+from kdspeech.config import LossTerm, Mode, Recipe
+from kdspeech.files import write_text
+from kdspeech.folds import Fold
+from kdspeech.runs import RunFolder
+from kdspeech.targets.target_set import TargetSet
+from kdspeech.training.batches import AudioCache, Collator, EpochBatches, UtteranceDataset
+from kdspeech.training.checkpoints import CheckpointFolder
+from kdspeech.training.fitting import EpochResult, StageModule, StagePlan, fit_stage
+from kdspeech.training.stages import epoch_seed
+from kdspeech.vocabulary import Vocabulary
+
+_VALID_BATCH = 64  # utterances
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """What is to be trained, on what."""
+
+    fold: Fold
+    vocabulary: Vocabulary
+    mode: Mode
+    recipe: Recipe
+    seed: int
+    targets: TargetSet | None
+
+    @property
+    def needs_frame_targets(self) -> bool:
+        return self._has_term("frame_kl")
+
+    @property
+    def needs_position_targets(self) -> bool:
+        return self._has_term("token_kl")
+
+    def _has_term(self, name: LossTerm) -> bool:
+        return any(stage.losses[self.mode].get(name, 0) > 0 for stage in self.recipe.stages)
+
+
+class StageRunner:
+    """Runs a task's stages, from where the run's last checkpoint stands."""
+
+    def __init__(self, task: TrainingTask, student: Any, run: RunFolder) -> None:
+        self._task, self._student, self._run = task, student, run
+        self._checkpoints = CheckpointFolder(run.checkpoints_dir, task.recipe.training.save_top_k)
+        self._history: list[dict[str, Any]] = []  # rows of metrics.jsonl
+        self._cache = AudioCache(task.recipe.training.audio_cache_mb * 2**20)
+        self._epoch_start = time.monotonic()
+
+    def run_all(self) -> None:
+        """Runs what is left to run, and marks the run as done."""
+        state = self._checkpoints.resume()
+        if state is not None:
+            self._student.load_state_dict(state["student"])
+            self._history = state["history"]
+        for index in range(0 if state is None else state["stage"], len(self._task.recipe.stages)):
+            self._run_stage(index, state)
+            state = None
+        best = self._checkpoints.best
+        self._run.finish({"best": best[1] if best else None, "score": best[0] if best else None})
+
+    def _run_stage(self, index: int, state: Mapping[str, Any] | None) -> None:
+        task, stage, training = self._task, self._task.recipe.stages[index], self._task.recipe.training
+        order_seed = epoch_seed(task.seed, index, 0)
+        batches = EpochBatches(task.fold.train, training.batch_size, order_seed, training.speeds)
+        temperature = task.targets.temperature if task.targets is not None else 1.0
+        plan = StagePlan(index, stage, training, stage.losses[task.mode], temperature, task.seed, len(batches))
+        module = StageModule(self._student, plan, self._save)
+        first_epoch = 0
+        if state is not None:
+            first_epoch = state["epoch"]
+            module.optimizer_state, module.scheduler_state = state["optimizer"], state["scheduler"]
+        if first_epoch >= stage.epochs:
+            return
+        trained = sum(p.numel() for p in self._student.parameters() if p.requires_grad)
+        total = sum(p.numel() for p in self._student.parameters())
+        console.remark(
+            f"Stage {stage.name}: {', '.join(stage.train)} train ({trained / 1e6:.2f} of {total / 1e6:.2f} M "
+            f"parameters), {stage.epochs} epochs of {len(batches)} steps; loss = {module.loss.formula}"
+        )
+        self._epoch_start = time.monotonic()
+        logger = TensorBoardLogger(self._run.path, name="tensorboard", version="")
+        fit_stage(module, self._train_loader(batches), self._valid_loader(), first_epoch, [logger])
+
+    def _train_loader(self, batches: EpochBatches) -> "DataLoader[Any]":
+        task = self._task
+        frame_counter = self._student.num_frames if task.needs_frame_targets else None
+        collator = Collator(task.vocabulary, task.targets, frame_counter, task.needs_position_targets)
+        dataset = UtteranceDataset(task.fold.train, task.vocabulary, self._cache)
+        return _loader(dataset, batches, collator)
+
+    def _valid_loader(self) -> "DataLoader[Any]":
+        task = self._task
+        dataset = UtteranceDataset(task.fold.valid, task.vocabulary, self._cache)
+        batches = EpochBatches(task.fold.valid, _VALID_BATCH, seed=0, shuffle=False)
+        return _loader(dataset, batches, Collator(task.vocabulary))
+
+    def _save(self, module: StageModule, result: EpochResult) -> None:
+        """Stores a finished epoch: checkpoint first, then the log that is derived from it."""
+        stage = module.plan.stage
+        row = {
+            "stage": stage.name,
+            "epoch": result.epoch,
+            **{f"train_{name}": value for name, value in result.train.items()},
+            **{f"valid_{name}": value for name, value in asdict(result.valid).items()},
+            "score": result.valid.score,
+            "seconds": round(time.monotonic() - self._epoch_start, 2),
+        }
+        self._history.append(row)
+        state = {
+            "student": self._student.state_dict(),
+            "stage": module.plan.index,
+            "epoch": result.epoch,
+            "optimizer": module.optimizers(use_pl_optimizer=False).state_dict(),
+            "scheduler": module.lr_schedulers().state_dict(),
+            "history": self._history,
+        }
+        self._checkpoints.save(state, result.valid.score, f"stage{module.plan.index + 1}-epoch{result.epoch:03d}")
+        write_text(self._run.metrics_path, "".join(json.dumps(line) + "\n" for line in self._history))
+        numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
+        for logger in module.loggers:
+            logger.log_metrics(numbers, step=len(self._history))
+        console.remark(_epoch_line(stage.name, stage.epochs, result, row["seconds"]))
+        self._epoch_start = time.monotonic()
+
+
+def _loader(dataset: UtteranceDataset, batches: EpochBatches, collator: Collator) -> "DataLoader[Any]":
+    # A loader draws a number each epoch: from a generator of its own, so that the model's random numbers stay in step.
+    return DataLoader(dataset, batch_sampler=batches, collate_fn=collator, generator=torch.Generator())
+
+
+def _epoch_line(stage: str, epochs: int, result: EpochResult, seconds: float) -> str:
+    shown = {k: v for k, v in result.train.items() if k not in ("learning_rate", "gradient_norm", "valid_frame_ratio")}
+    losses = ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
+    return (
+        f"{stage} {result.epoch}/{epochs}: {losses}; valid WRA ctc {result.valid.ctc_wra:.1f} %, decoder "
+        f"{result.valid.decoder_wra:.1f} %; {seconds:.0f} s"
+    )

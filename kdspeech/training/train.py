@@ -1,0 +1,147 @@
+"""`train`: one student for one held-out speaker.
+
+Everything that can go wrong with the data is looked for before the first step: the vocabulary's round trip, the fold
+proof, the targets, and recordings too short for CTC.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kdspeech import console
+from kdspeech.config import MODES, Mode, Recipe
+from kdspeech.errors import ConfigError, RunError
+from kdspeech.files import sha256_of_file
+from kdspeech.folds import Fold, FoldProof, Provenance, make_fold
+from kdspeech.protocols import StudentFamily, TeacherCard
+from kdspeech.runs import RunFolder
+from kdspeech.targets.aggregate import aggregate, teachers_of
+from kdspeech.targets.target_set import TargetSet
+from kdspeech.teaching.teacher_folder import read_teacher_card
+from kdspeech.training.preflight import check_frames, check_targets
+from kdspeech.training.stage_runner import StageRunner, TrainingTask
+from kdspeech.workspace import Workspace
+
+
+def train(
+    workspace: Workspace,
+    held_out: str,
+    mode: Mode,
+    *,
+    recipe: Recipe,
+    students: StudentFamily,
+    teachers: Sequence[str] | None = None,
+    seed: int = 0,
+    force: bool = False,
+) -> Path:
+    """Trains a student that never meets `held_out`.
+
+    A finished run is skipped; a killed one goes on after its last finished epoch.
+
+    Args:
+        mode: `labels` needs no teachers; `ctc-kd` and `decoder-kd` learn from their pooled scores, too.
+        teachers: speakers whose teachers are pooled; None takes every teacher of the workspace but the held-out one's.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        RunError: a run with other settings is there, or the loss is not finite.
+        LeakError: something of the held-out speaker is on the training side.
+        KdspeechError: missing teachers, dumps or targets, or data that the student cannot learn from.
+    """
+    if mode not in MODES:
+        raise ConfigError(f"unknown mode {mode!r}; expected one of {', '.join(MODES)}.")
+    workspace.check_speakers([held_out])
+    workspace.vocabulary.check_same(workspace.corpus.vocabulary_sha256, str(workspace.corpus_path))
+    workspace.vocabulary.check_round_trip(u.text for u in workspace.utterances)
+    cards = [] if mode == "labels" else teacher_cards(workspace, held_out, teachers)
+    fold = make_fold(workspace.utterances, held_out, [card.teacher_id for card in cards])
+    run = RunFolder(workspace.run_dir(recipe.name, held_out, mode, seed))
+    config = run_config(workspace, held_out, mode, recipe, cards, seed)
+    if force:
+        run.clear()
+    begun = run.exists_with(config)
+    if begun and run.is_finished:
+        console.remark(f"{run.path} is finished: skipped. Redo it with --force.")
+        return run.path
+    proof, targets = _prove_fold(workspace, fold, cards, recipe, students)
+    task = TrainingTask(fold, workspace.vocabulary, mode, recipe, seed, targets)
+    student = students.build_student(recipe.student, workspace.vocabulary, seed)
+    _check_data(task, student)
+    if begun:
+        console.remark(f"{run.path} is continued.")
+    else:
+        run.start(config, recipe, workspace.vocabulary, student.config, proof)
+    if targets is not None:
+        run.keep_target_details(targets.details)
+    StageRunner(task, student, run).run_all()
+    return run.path
+
+
+def teacher_cards(workspace: Workspace, held_out: str, names: Sequence[str] | None) -> list[TeacherCard]:
+    """Cards of the named teachers, or of all that are there, without the held-out speaker's.
+
+    Raises:
+        TeacherError: a named teacher is missing.
+        RunError: there is none.
+    """
+    if names is None:
+        names = teachers_of(workspace)
+    cards = [read_teacher_card(workspace.teacher_dir(name)) for name in names if name != held_out]
+    if not cards:
+        raise RunError(
+            f"{workspace.root} holds no teacher but {held_out}'s. Run `kdspeech train-teachers --speakers all` and "
+            "`kdspeech dump-teachers --speakers all`, or choose --mode labels."
+        )
+    return cards
+
+
+def run_config(
+    workspace: Workspace, held_out: str, mode: Mode, recipe: Recipe, cards: Sequence[TeacherCard], seed: int
+) -> dict[str, Any]:
+    """Everything that decides a run, as plain JSON values: settings of this mode and hashes of what goes in."""
+    stages = [stage.model_dump(mode="json") for stage in recipe.stages]
+    for stage in stages:
+        if mode not in stage["losses"]:
+            raise ConfigError(
+                f"recipe {recipe.name}: stage {stage['name']!r} has no losses for mode {mode!r}. Add them."
+            )
+        stage["losses"] = stage["losses"][mode]
+    return {
+        "recipe": recipe.name,
+        "held_out": held_out,
+        "mode": mode,
+        "seed": seed,
+        "student": recipe.student.model_dump(mode="json"),
+        "training": recipe.training.model_dump(mode="json", exclude={"audio_cache_mb"}),
+        "stages": stages,
+        "targets": None if mode == "labels" else recipe.targets.model_dump(mode="json"),
+        "inputs": {
+            "manifest": sha256_of_file(workspace.manifest_path),
+            "vocabulary": workspace.vocabulary.sha256,
+            "teachers": {card.teacher_id: card.checkpoint_sha256 for card in cards},
+        },
+    }
+
+
+def _prove_fold(
+    workspace: Workspace, fold: Fold, cards: Sequence[TeacherCard], recipe: Recipe, students: StudentFamily
+) -> tuple[FoldProof, TargetSet | None]:
+    """Proves the fold, and pools its teachers, if it has any, into the targets that the workspace keeps."""
+    provenances = [Provenance(card.teacher_id, "teacher", card.speakers) for card in cards]
+    provenances.append(Provenance(str(workspace.vocabulary_dir), "vocabulary", workspace.corpus.vocabulary_speakers))
+    heard = students.starting_speakers(recipe.student)
+    provenances.append(Provenance(recipe.student.encoder or "random weights", "checkpoint", heard))
+    proof = fold.validate(provenances)  # before anything is computed
+    if not cards:
+        return proof, None
+    targets = aggregate(workspace, fold.held_out, recipe, fold.teachers)
+    return fold.validate([*provenances, targets.provenance]), targets
+
+
+def _check_data(task: TrainingTask, student: Any) -> None:
+    speeds, vocabulary = task.recipe.training.speeds, task.vocabulary
+    check_targets(task.fold.train, task.targets or {}, task.needs_frame_targets, task.needs_position_targets)
+    check_frames(task.fold.train, vocabulary, student.num_frames, max(speeds))
+    check_frames(task.fold.valid, vocabulary, student.num_frames, 1.0)

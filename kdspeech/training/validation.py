@@ -1,0 +1,63 @@
+"""Validation while training: word recognition accuracy of both heads, never a distillation loss.
+
+Shapes: B batch, T frames, V vocabulary.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+
+from kdspeech.decoding.autoregressive import greedy_decoder
+from kdspeech.decoding.ctc import greedy_ctc
+from kdspeech.protocols import Student
+from kdspeech.scoring.score import score_texts
+from kdspeech.training.batches import Batch
+from kdspeech.training.losses import ctc_loss
+
+
+@dataclass(frozen=True)
+class ValidationResult:
+    """How the student does on held-back productions of the training speakers."""
+
+    ctc_wra: float  # %, greedy CTC
+    decoder_wra: float  # %, autoregressive decoder
+    ctc_loss: float  # nats a token
+    correct: int  # utterances that greedy CTC has right
+    total: int
+
+    @property
+    def score(self) -> float:
+        """CTC WRA as a fraction; among equals the lower loss wins, since its term stays below half an utterance."""
+        return (self.correct - 0.5 * self.ctc_loss / (1 + self.ctc_loss)) / self.total
+
+
+@dataclass
+class Validation:
+    """Collects the hypotheses of one pass over the validation set."""
+
+    references: dict[str, str] = field(default_factory=dict)
+    by_ctc: dict[str, str] = field(default_factory=dict)
+    by_decoder: dict[str, str] = field(default_factory=dict)
+    loss_sum: float = 0.0  # nats
+    num_tokens: int = 0
+
+    @torch.inference_mode()
+    def add(self, student: Student, batch: Batch) -> None:
+        """Decodes a batch with both heads."""
+        encoded = student.encode(batch.waveforms, batch.lengths)
+        log_probs = student.ctc_log_probs(encoded)  # [B, T, V+1]
+        vocabulary = student.vocabulary
+        loss = ctc_loss(log_probs, encoded.num_frames, batch.tokens, batch.num_tokens, vocabulary.blank_id)
+        self.loss_sum += float(loss.sum)
+        self.num_tokens += int(loss.count)
+        ctc = greedy_ctc(log_probs, encoded.num_frames, vocabulary)
+        decoder = greedy_decoder(student, encoded, encoded.num_frames)
+        for utt_id, text, by_ctc, by_decoder in zip(batch.utt_ids, batch.texts, ctc, decoder, strict=True):
+            self.references[utt_id] = text
+            self.by_ctc[utt_id], self.by_decoder[utt_id] = by_ctc.text, by_decoder.text
+
+    def result(self) -> ValidationResult:
+        """Scores what was collected."""
+        ctc = score_texts(self.references, self.by_ctc)
+        decoder = score_texts(self.references, self.by_decoder)
+        return ValidationResult(ctc.wra, decoder.wra, self.loss_sum / self.num_tokens, ctc.correct, ctc.utterances)

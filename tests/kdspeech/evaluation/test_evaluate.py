@@ -1,0 +1,152 @@
+"""Evaluation of a student whose every answer is known, and refusal of runs that do not fit."""
+
+from pathlib import Path
+
+import pytest
+
+from kdspeech.config import load_recipe
+from kdspeech.corpora.utterance import write_manifest
+from kdspeech.errors import ConfigError, KdspeechError, LeakError, RunError, VocabularyError
+from kdspeech.evaluation.evaluate import evaluate, results_path
+from kdspeech.evaluation.results import DECODE_MODES, EvaluationResult, print_result
+from kdspeech.files import read_json, write_json
+from kdspeech.lexicon import Lexicon
+from kdspeech.training.train import train
+from kdspeech.vocabulary import Vocabulary
+from kdspeech.workspace import Workspace
+from tests.doubles import FakeStudents, make_workspace
+
+RECIPE = load_recipe("conformer_xs_from_speechbrain", ("stages.0.epochs=1",))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, lexicon: Lexicon, vocabulary: Vocabulary) -> Workspace:
+    return make_workspace(tmp_path, lexicon, vocabulary)
+
+
+def trained(workspace: Workspace, students: FakeStudents, held_out: str = "bert") -> Path:
+    return train(workspace, held_out, "labels", recipe=RECIPE, students=students)
+
+
+@pytest.mark.parametrize("decode_mode", DECODE_MODES)
+@pytest.mark.parametrize("deaf", [False, True])
+def test_the_held_out_speaker_is_decoded_whole(
+    workspace: Workspace, lexicon: Lexicon, decode_mode: str, deaf: bool
+) -> None:
+    students = FakeStudents(lexicon, deaf_to=(1,) if deaf else ())
+    run = trained(workspace, students)
+
+    result = evaluate(workspace, run, decode_mode, students=students)  # type: ignore[arg-type]
+
+    expected = [u.utt_id for u in workspace.utterances if u.speaker == "bert"]
+    assert [u.utt_id for u in result.utterances] == expected
+    assert result.scores.correct == (0 if deaf else len(expected))
+    following = dict(zip(lexicon.words, [*lexicon.words[1:], lexicon.words[0]], strict=True))
+    for utterance in result.utterances:
+        assert utterance.hypothesis == (following[utterance.reference] if deaf else utterance.reference)
+        assert utterance.log_prob < 0
+
+
+def test_the_results_file_holds_everything(workspace: Workspace, lexicon: Lexicon) -> None:
+    students = FakeStudents(lexicon)
+    run = trained(workspace, students)
+
+    result = evaluate(workspace, run, "lexicon", students=students)
+
+    row = read_json(results_path(run, "lexicon"))
+    assert row["settings"]["held_out"] == "bert"
+    assert row["settings"]["vocabulary_sha256"] == workspace.vocabulary.sha256
+    assert (row["scores"]["correct"], row["scores"]["utterances"], row["scores"]["wra"]) == (50, 50, 100.0)
+    assert row["by_speaker"]["bert"] == row["scores"]
+    assert len(row["utterances"]) == 50
+    assert EvaluationResult.load(results_path(run, "lexicon")) == result
+
+
+def test_up_to_date_results_are_read(
+    workspace: Workspace, lexicon: Lexicon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    students = FakeStudents(lexicon)
+    run = trained(workspace, students)
+    first = evaluate(workspace, run, "ctc", students=students)
+    built = students.built
+
+    assert evaluate(workspace, run, "ctc", students=students) == first
+    assert students.built == built
+    assert "up to date" in capsys.readouterr().err
+
+    evaluate(workspace, run, "ctc", students=students, force=True)
+    assert students.built == built + 1
+    with (run / "checkpoints" / "best.ckpt").open("ab") as file:
+        file.write(b"\0" * 4)  # another checkpoint, still readable
+    evaluate(workspace, run, "ctc", students=students)
+    assert students.built == built + 2
+
+
+def test_the_last_checkpoint_has_results_of_its_own(workspace: Workspace, lexicon: Lexicon) -> None:
+    students = FakeStudents(lexicon)
+    run = trained(workspace, students)
+    evaluate(workspace, run, "ctc", students=students, checkpoint="last")
+    assert results_path(run, "ctc", "last").exists()
+    assert not results_path(run, "ctc").exists()
+
+
+def test_runs_that_do_not_fit_are_refused(workspace: Workspace, lexicon: Lexicon) -> None:
+    students = FakeStudents(lexicon)
+    run = trained(workspace, students)
+
+    with pytest.raises(ConfigError, match="'beam'"):
+        evaluate(workspace, run, "beam", students=students)  # type: ignore[arg-type]
+    with pytest.raises(RunError, match="is not a run"):
+        evaluate(workspace, workspace.root, "ctc", students=students)
+    proof = run / "fold_proof.json"
+    row = read_json(proof)
+    write_json(proof, {**row, "held_out": "anna"})
+    with pytest.raises(LeakError, match="anna was held out"):
+        evaluate(workspace, run, "ctc", students=students)
+    proof.unlink()
+    with pytest.raises(RunError, match=r"fold_proof\.json does not exist"):
+        evaluate(workspace, run, "ctc", students=students)
+    write_json(proof, row)
+    (run / "checkpoints" / "best.ckpt").unlink()
+    with pytest.raises(RunError, match=r"best\.ckpt does not exist.*kdspeech train --held-out bert"):
+        evaluate(workspace, run, "ctc", students=students)
+    assert not list(run.glob("results-*"))
+
+
+def test_another_vocabulary_is_refused(workspace: Workspace, lexicon: Lexicon) -> None:
+    students = FakeStudents(lexicon)
+    run = trained(workspace, students)
+    Vocabulary.train(lexicon.words, size=30, model_type="char").save(workspace.vocabulary_dir)
+    with pytest.raises(VocabularyError, match="uses vocabulary"):
+        evaluate(Workspace(workspace.root), run, "ctc", students=students)
+
+
+def test_another_manifest_is_refused(workspace: Workspace, lexicon: Lexicon) -> None:
+    students = FakeStudents(lexicon)
+    run = trained(workspace, students)
+    write_manifest(workspace.manifest_path, workspace.utterances[:-1])
+    with pytest.raises(RunError, match="was trained on manifest"):
+        evaluate(Workspace(workspace.root), run, "ctc", students=students)
+
+
+def test_a_corpus_without_word_list_has_no_lexicon_score(workspace: Workspace, lexicon: Lexicon) -> None:
+    students = FakeStudents(lexicon)
+    run = trained(workspace, students)
+    workspace.lexicon_path.unlink()
+    with pytest.raises(KdspeechError, match="no closed word list"):
+        evaluate(Workspace(workspace.root), run, "lexicon", students=students)
+
+
+@pytest.mark.parametrize(
+    ("words", "warning"), [(("",) * 10, "all 50 hypotheses are empty"), (("one",) * 10, "are 'one': the model ignores")]
+)
+def test_a_collapsed_student_is_reported_loudly(
+    workspace: Workspace, words: tuple[str, ...], warning: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    students = FakeStudents(Lexicon(("any",)))
+    students.words = words
+    run = trained(workspace, students)
+
+    print_result(evaluate(workspace, run, "ctc", students=students))
+
+    assert warning in capsys.readouterr().err

@@ -1,0 +1,110 @@
+"""Pooling against values worked out by hand."""
+
+import numpy as np
+import pytest
+
+from kdspeech.logspace import LOG_ZERO, normalise
+from kdspeech.targets.pooling import (
+    POOLINGS,
+    agreement_weights,
+    confidence,
+    frame_mask,
+    logprob_mean,
+    map_frames,
+    pool,
+    prob_mean,
+    temper,
+    uniform_weights,
+)
+
+HALVES = np.array([0.5, 0.5], dtype=np.float32)
+
+
+def logs(*probabilities: float) -> np.ndarray:
+    """One row [1, C]."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(np.array([probabilities], dtype=np.float32)), LOG_ZERO)
+
+
+def test_prob_mean_is_a_mixture() -> None:
+    pooled = prob_mean(np.stack([logs(0.8, 0.2, 0.0), logs(0.2, 0.2, 0.6)]), np.array([0.75, 0.25]))
+    assert np.exp(pooled[0]) == pytest.approx([0.65, 0.2, 0.15], abs=1e-6)
+
+
+def test_logprob_mean_is_the_normalised_geometric_mean() -> None:
+    pooled = logprob_mean(np.stack([logs(0.8, 0.2), logs(0.2, 0.8)]), HALVES)
+    assert np.exp(pooled[0]) == pytest.approx([0.5, 0.5])
+    pooled = logprob_mean(np.stack([logs(0.9, 0.1), logs(0.5, 0.5)]), HALVES)
+    assert np.exp(pooled[0]) == pytest.approx([0.75, 0.25])  # odds sqrt(9 * 1) = 3
+
+
+def test_logprob_mean_keeps_only_what_all_allow() -> None:
+    pooled = logprob_mean(np.stack([logs(0.5, 0.5, 0.0), logs(0.0, 0.5, 0.5)]), HALVES)
+    assert np.exp(pooled[0]) == pytest.approx([0.0, 1.0, 0.0], abs=1e-6)
+    assert np.isfinite(pooled).all()
+
+
+def test_logit_mean_of_true_logits_is_logprob_mean() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(scale=3, size=(4, 7, 5)).astype(np.float32)  # [K, T, C]
+    weights = np.array([0.4, 0.3, 0.2, 0.1], dtype=np.float32)
+    mean = np.einsum("k,ktc->tc", weights.astype(np.float64), logits.astype(np.float64))
+    expected = np.exp(mean) / np.exp(mean).sum(axis=-1, keepdims=True)
+    assert np.exp(POOLINGS["logit_mean"](normalise(logits), weights)) == pytest.approx(expected, abs=1e-5)
+    assert np.exp(logprob_mean(normalise(logits), weights)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_temperature_of_log_probs_is_that_of_logits() -> None:
+    logits = np.array([[2.0, -1.0, 0.5]], dtype=np.float32)
+    assert temper(normalise(logits), 2.0) == pytest.approx(normalise(logits / 2.0), abs=1e-6)
+    assert np.exp(temper(logs(0.9, 0.1), 2.0)[0]) == pytest.approx([0.75, 0.25])
+
+
+def test_teachers_are_tempered_before_they_are_mixed() -> None:
+    pooled = pool([logs(0.9, 0.1), logs(0.5, 0.5)], HALVES, "prob_mean", temperature=2.0)
+    assert np.exp(pooled[0]) == pytest.approx([0.625, 0.375])  # (0.75 + 0.5) / 2; after mixing it would be 0.604
+
+
+@pytest.mark.parametrize("pooling", sorted(POOLINGS))
+def test_equal_teachers_pool_to_themselves(pooling: str) -> None:
+    rows = normalise(np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32))
+    assert pool([rows, rows, rows], uniform_weights("abc"), pooling, 1.0) == pytest.approx(rows, abs=1e-5)
+
+
+def test_weights() -> None:
+    assert uniform_weights(["one", "two"]) == pytest.approx([0.5, 0.5])
+    assert agreement_weights(["one", "one", "two"]) == pytest.approx([0.4, 0.4, 0.2])  # 2 : 2 : 1
+    assert confidence(["one", "one", "two"]) == pytest.approx(2 / 3)
+    assert confidence(["one"]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("dilation", "expected"),
+    [(0, [0, 0, 0, 1, 0, 0, 0, 0, 1]), (1, [0, 0, 1, 1, 1, 0, 0, 1, 1]), (2, [0, 1, 1, 1, 1, 1, 1, 1, 1])],
+)
+def test_the_mask_keeps_spikes_and_their_neighbours(dilation: int, expected: list[int]) -> None:
+    blank = np.log(np.array([0.99, 0.99, 0.96, 0.3, 0.97, 0.99, 0.95, 0.99, 0.94], dtype=np.float64))
+    assert frame_mask(blank, 0.95, dilation).tolist() == [bool(kept) for kept in expected]
+
+
+def test_a_wide_dilation_on_a_short_recording() -> None:
+    assert frame_mask(np.log(np.array([0.99, 0.5])), 0.95, 5).tolist() == [True, True]
+    assert frame_mask(np.log(np.array([0.99, 0.99])), 0.95, 5).tolist() == [False, False]
+
+
+def test_frames_map_to_the_nearest_in_time() -> None:
+    rows = np.arange(4)
+    assert map_frames(rows, 4).tolist() == [0, 1, 2, 3]
+    assert map_frames(rows, 8).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert map_frames(np.arange(8), 4).tolist() == [1, 3, 5, 7]  # a centre on a border belongs to the later row
+    assert map_frames(rows, 1).tolist() == [2]
+    assert map_frames(np.arange(9), 3).tolist() == [1, 4, 7]
+    assert map_frames(np.zeros((5, 3)), 7).shape == (7, 3)
+
+
+@pytest.mark.parametrize(("old", "new"), [(5, 7), (7, 5), (13, 4), (4, 13), (100, 99)])
+def test_mapped_frames_hold_the_new_centre(old: int, new: int) -> None:
+    for frame, row in enumerate(map_frames(np.arange(old), new).tolist()):
+        centre = (frame + 0.5) / new
+        assert row / old <= centre + 1e-12
+        assert centre < (row + 1) / old + 1e-12
