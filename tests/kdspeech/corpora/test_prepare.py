@@ -107,7 +107,7 @@ def test_the_table_counts_each_speaker(workspace: Workspace, digits_folder: Path
 def test_the_vocabulary_comes_from_the_lexicon_and_from_no_transcript(
     workspace: Workspace, digits_folder: Path
 ) -> None:
-    card = prepare(workspace, "fsdd", digits_folder, speakers=["ann"])
+    card = prepare(workspace, "fsdd", digits_folder, overrides=("vocabulary.size=40",), speakers=["ann"])
     assert (card.vocabulary_source, card.vocabulary_speakers) == ("lexicon", ())
     words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     assert card.vocabulary_sha256 == Vocabulary.train(words, 40, "bpe").sha256
@@ -213,11 +213,11 @@ def test_a_stated_duration_that_is_not_the_files_is_a_fault(workspace: Workspace
         prepare(workspace, "manifest", corpus({"a": "yes"}, {"a": {"duration": 2.5}}))
 
 
-@pytest.mark.parametrize(("num_samples", "fits"), [(5 * 640, True), (5 * 640 - 1, False)])
+@pytest.mark.parametrize(("num_samples", "fits"), [(5 * 320, True), (5 * 320 - 1, False)])
 def test_ctc_needs_a_frame_for_each_token_and_each_repeat(
     workspace: Workspace, tmp_path: Path, corpus: Callable[..., Path], num_samples: int, fits: bool
 ) -> None:
-    """`zoo` is begin-of-word, z, o, o: four tokens and a blank between equal neighbours; a frame is 640 samples."""
+    """`zoo` is begin-of-word, z, o, o: four tokens and a blank between equal neighbours; a frame of the recipe is 320 samples."""
     (tmp_path / "wavs").mkdir()
     soundfile.write(tmp_path / "wavs" / "a.wav", np.zeros(num_samples), 16_000)
     manifest = corpus({"a": "zoo"})
