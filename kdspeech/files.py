@@ -78,6 +78,11 @@ def read_json(path: Path) -> Any:
         raise KdspeechError(f"{path} is not valid JSON (line {error.lineno}: {error.msg}).") from error
 
 
+def count_lines(path: Path) -> int:
+    """Lines of a text file; 0 where it does not exist."""
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
 def sha256_of_file(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
     with path.open("rb") as file:

@@ -52,12 +52,9 @@ class Lexicon:
 
 
 def _from_json(row: Any, path: Path) -> Lexicon:
-    words = row.get("words") if isinstance(row, dict) else None
-    groups = row.get("homophones", []) if isinstance(row, dict) else []
-    if not _is_list_of_texts(words) or not isinstance(groups, list) or not all(map(_is_list_of_texts, groups)):
+    values = row if isinstance(row, dict) else {}
+    words, groups = values.get("words"), values.get("homophones", [])
+    lists = [words, *groups] if isinstance(groups, list) else [None]
+    if not all(isinstance(texts, list) and all(isinstance(text, str) for text in texts) for texts in lists):
         raise ConfigError(f'{path}: expected {{"words": [...], "homophones": [[...], ...]}}, lists of texts.')
-    return Lexicon(tuple(words), tuple(tuple(group) for group in groups))
-
-
-def _is_list_of_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return Lexicon(tuple(words or ()), tuple(tuple(group) for group in groups))

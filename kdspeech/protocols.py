@@ -81,7 +81,7 @@ class TeacherFamily(Protocol):
         valid: Sequence[Utterance],
         seed: int,
     ) -> None:
-        """Trains one speaker's teacher from `initial` and writes its folder, `teacher.json` last."""
+        """Trains one speaker's teacher from `initial` and writes its folder: a log row an epoch, its card last."""
         ...
 
     def register_teacher(self, speaker: str, source: str, folder: Path) -> None:
@@ -166,10 +166,3 @@ class StudentFamily(Protocol):
     def starting_speakers(self, config: StudentConfig) -> tuple[str, ...] | None:
         """Speakers heard by the checkpoint that the student starts from; () from scratch, None unknown."""
         ...
-
-
-class Backends(Protocol):
-    """Both families, for commands that need both."""
-
-    teachers: TeacherFamily
-    students: StudentFamily

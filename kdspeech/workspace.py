@@ -60,8 +60,13 @@ class Workspace:
         """The one checkpoint from which every teacher starts."""
         return self.root / "teachers" / "initial"
 
+    @property
+    def teachers_dir(self) -> Path:
+        """One folder a speaker."""
+        return self.root / "teachers" / "speakers"
+
     def teacher_dir(self, speaker: str) -> Path:
-        return self.root / "teachers" / "speakers" / speaker
+        return self.teachers_dir / speaker
 
     @property
     def dumps_dir(self) -> Path:

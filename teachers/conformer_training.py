@@ -20,10 +20,9 @@ from kdspeech.files import write_text
 from kdspeech.protocols import TeacherCard
 from kdspeech.teachers.conformer import HYPERPARAMS_NAME, load_model, own_checkpoint_sha256, save_model, starts_from
 from kdspeech.teachers.examples import IGNORED, Chosen, Example, collate, load_examples
-from kdspeech.teaching.teacher_folder import OWN_FOLDER, read_teacher_card, write_teacher_card
+from kdspeech.teaching.teacher_folder import LOG_NAME, OWN_FOLDER, read_teacher_card, write_teacher_card
 from kdspeech.vocabulary import Vocabulary
 
-LOG_NAME = "training_log.jsonl"
 _GRADIENT_CLIP = 1.0  # L2 norm over all weights
 
 
@@ -61,14 +60,13 @@ def train_teacher(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         trainer = _Trainer(speaker, config, hparams, seed)
-        log = trainer.fit(
+        trainer.fit(
             load_examples(speaker, train, vocabulary, config.subsampling, config.speeds),
             load_examples(speaker, valid, vocabulary, config.subsampling),
+            folder / LOG_NAME,
         )
-    folder.mkdir(parents=True, exist_ok=True)
     hyperparams = (initial / HYPERPARAMS_NAME).read_text(encoding="utf-8")
     save_model(folder, hyperparams, hparams["asr_model"], vocabulary)
-    write_text(folder / LOG_NAME, "".join(json.dumps(row) + "\n" for row in log))
     heard = read_teacher_card(initial).speakers
     card = TeacherCard(
         teacher_id=speaker,
@@ -102,12 +100,8 @@ class _Trainer:
             ),
         )
 
-    def fit(self, train: list[Example], valid: list[Example]) -> list[dict[str, float]]:
-        """Runs every epoch.
-
-        Returns:
-            One row an epoch: epoch, learning rate at its end, training and validation loss.
-        """
+    def fit(self, train: list[Example], valid: list[Example], log_path: Path) -> None:
+        """Runs every epoch, and logs a row for each: its number, learning rate at its end, both losses."""
         config = self.config
         steps = config.epochs * math.ceil(len(train) / config.batch_size)
         optimizer = torch.optim.AdamW(
@@ -140,7 +134,7 @@ class _Trainer:
                         "valid_loss": self._mean_loss(valid),
                     }
                 )
-        return log
+                write_text(log_path, "".join(json.dumps(row) + "\n" for row in log))
 
     def _batches(self, examples: list[Example]) -> list[list[Chosen]]:
         """Batches of similar length, so that little is padded; members, order and speeds change from epoch to epoch."""

@@ -16,7 +16,7 @@ from kdspeech.evaluation.loso_table import LosoRow, LosoTable
 from kdspeech.evaluation.results import DECODE_MODES, DecodeMode
 from kdspeech.evaluation.zero_shot import zero_shot
 from kdspeech.fanout import default_jobs, run_jobs
-from kdspeech.files import write_json, write_text
+from kdspeech.files import count_lines, write_json, write_text
 from kdspeech.protocols import StudentFamily, TeacherFamily
 from kdspeech.runs import RunFolder
 from kdspeech.scoring.score import Scores
@@ -100,13 +100,9 @@ def _student_scores(
         "Training students, epochs",
         workspace.root / "logs" / "loso",
         jobs or default_jobs(len(pairs)),
-        counter=(num_epochs, lambda: sum(_num_lines(log) for log in logs)),
+        counter=(num_epochs, lambda: sum(count_lines(log) for log in logs)),
     )
     return dict(zip(pairs, scores, strict=True))
-
-
-def _num_lines(path: Path) -> int:
-    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def train_and_evaluate(

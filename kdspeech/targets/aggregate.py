@@ -16,13 +16,10 @@ from kdspeech.files import read_json, sha256_of_text, write_json
 from kdspeech.folds import Provenance, make_fold
 from kdspeech.targets.ceiling import Ceiling, measure_ceiling, print_ceiling
 from kdspeech.targets.pooled_targets import PooledTargets
-from kdspeech.targets.pooling import map_frames
-from kdspeech.targets.target_set import Target, TargetSet
+from kdspeech.targets.target_set import TargetSet
 from kdspeech.targets.teacher_rows import TeacherRows
-from kdspeech.teaching.teacher_folder import CARD_NAME, read_teacher_card
+from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
 from kdspeech.workspace import Workspace
-
-__all__ = ["Target", "TargetSet", "aggregate", "map_frames", "teachers_of"]
 
 
 def aggregate(
@@ -62,13 +59,6 @@ def aggregate(
     write_json(ceiling_path, ceiling.to_dict())
     print_ceiling(ceiling)
     return targets
-
-
-def teachers_of(workspace: Workspace) -> list[str]:
-    """The teachers whose cards are in the workspace, in the manifest's order of speakers, strangers last."""
-    found = {card.parent.name for card in workspace.teacher_dir("x").parent.glob(f"*/{CARD_NAME}")}
-    known = [speaker for speaker in workspace.speakers if speaker in found]
-    return known + sorted(found - set(known))
 
 
 def _open_fold(workspace: Workspace, held_out: str, recipe: Recipe, teachers: Sequence[str]) -> TeacherRows:

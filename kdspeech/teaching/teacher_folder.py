@@ -10,8 +10,10 @@ from pathlib import Path
 from kdspeech.errors import KdspeechError, TeacherError
 from kdspeech.files import read_json, write_json
 from kdspeech.protocols import TeacherCard
+from kdspeech.workspace import Workspace
 
 CARD_NAME = "teacher.json"
+LOG_NAME = "training_log.jsonl"  # one row a finished epoch, written while a teacher trains
 OWN_FOLDER = "."  # a card's source where the model lies beside the card; such a folder can be moved
 
 
@@ -41,6 +43,18 @@ def read_teacher_card(folder: Path) -> TeacherCard:
         raise TeacherError(f"{path} is not a teacher's card ({error}). Train or register the teacher again.") from error
 
 
+def teachers_of(workspace: Workspace) -> list[str]:
+    """The teachers whose cards are in the workspace, in the manifest's order of speakers, strangers last."""
+    found = {card.parent.name for card in workspace.teachers_dir.glob(f"*/{CARD_NAME}")}
+    known = [speaker for speaker in workspace.speakers if speaker in found]
+    return known + sorted(found - set(known))
+
+
+def temporary_folder(folder: Path) -> Path:
+    """Where a folder is made before it takes its place."""
+    return folder.parent / f".{folder.name}.new"
+
+
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
     """Yields an empty folder beside `folder`; puts it in its place if the block succeeds, else removes it.
@@ -50,7 +64,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     Raises:
         KdspeechError: the folder cannot be made or written.
     """
-    temporary, old = folder.parent / f".{folder.name}.new", folder.parent / f".{folder.name}.old"
+    temporary, old = temporary_folder(folder), folder.parent / f".{folder.name}.old"
     try:
         for leftover in (temporary, old):
             shutil.rmtree(leftover, ignore_errors=True)

@@ -13,20 +13,19 @@ from kdspeech.audio import load_audio
 from kdspeech.config import Recipe, TeacherConfig
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.fanout import default_jobs, run_jobs
-from kdspeech.files import read_json, sha256_of_text, write_json
+from kdspeech.files import count_lines, read_json, sha256_of_text, write_json
 from kdspeech.protocols import Teacher, TeacherFamily
 from kdspeech.scoring.score import Scores, score_texts
 from kdspeech.teaching.teacher_folder import (
     CARD_NAME,
+    LOG_NAME,
     OWN_FOLDER,
     read_teacher_card,
     replacing_folder,
-    write_teacher_card,
+    temporary_folder,
 )
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
-
-__all__ = ["read_teacher_card", "train_teachers", "write_teacher_card"]
 
 REPORT_NAME = "training.json"
 _SOURCES = ("ctc", "decoder")  # of hypotheses that the table shows
@@ -111,14 +110,26 @@ def _train_missing(
         data = (workspace.vocabulary_dir, initial, folder, name, utterances)
         arguments.append((teachers, config, *data, settings, seed))
     if arguments:
+        folders, started = [argument[4] for argument in arguments], time.time()
         run_jobs(
             _train_one,
             arguments,
-            description="Training teachers",
+            description="Training teachers, epochs",
             log_dir=workspace.root / "logs" / "train-teachers",
             jobs=jobs or default_jobs(len(arguments)),
+            counter=(
+                len(arguments) * config.epochs,
+                lambda: sum(_epochs_done(folder, started) for folder in folders),
+            ),
         )
     _warn_of_other_starts(workspace, start)
+
+
+def _epochs_done(folder: Path, started: float) -> int:
+    """Epochs that a teacher has finished since `started`, by its log."""
+    logs = [temporary_folder(folder) / LOG_NAME, folder / LOG_NAME]
+    fresh = next((log for log in logs if log.exists() and log.stat().st_mtime >= started), None)
+    return count_lines(fresh) if fresh else 0
 
 
 def _train_one(

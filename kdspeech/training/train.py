@@ -15,9 +15,9 @@ from kdspeech.files import sha256_of_file
 from kdspeech.folds import Fold, FoldProof, Provenance, make_fold
 from kdspeech.protocols import StudentFamily, TeacherCard
 from kdspeech.runs import RunFolder
-from kdspeech.targets.aggregate import aggregate, teachers_of
+from kdspeech.targets.aggregate import aggregate
 from kdspeech.targets.target_set import TargetSet
-from kdspeech.teaching.teacher_folder import read_teacher_card
+from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
 from kdspeech.training.preflight import check_frames, check_targets
 from kdspeech.training.stage_runner import StageRunner, TrainingTask
 from kdspeech.workspace import Workspace

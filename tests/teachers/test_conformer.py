@@ -17,9 +17,8 @@ from kdspeech.errors import TeacherError
 from kdspeech.logspace import LOG_ZERO
 from kdspeech.protocols import Teacher
 from kdspeech.teachers.conformer import load_model
-from kdspeech.teachers.conformer_training import LOG_NAME
 from kdspeech.teachers.examples import load_examples, num_encoder_frames
-from kdspeech.teaching.teacher_folder import read_teacher_card, write_teacher_card
+from kdspeech.teaching.teacher_folder import LOG_NAME, read_teacher_card, write_teacher_card
 from kdspeech.vocabulary import Vocabulary
 
 CONFIG = TeacherConfig(

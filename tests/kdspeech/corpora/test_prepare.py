@@ -217,7 +217,7 @@ def test_a_stated_duration_that_is_not_the_files_is_a_fault(workspace: Workspace
 def test_ctc_needs_a_frame_for_each_token_and_each_repeat(
     workspace: Workspace, tmp_path: Path, corpus: Callable[..., Path], num_samples: int, fits: bool
 ) -> None:
-    """`zoo` is begin-of-word, z, o, o: four tokens and a blank between equal neighbours; a frame of the recipe is 320 samples."""
+    """`zoo` is begin-of-word, z, o, o: four tokens and a blank between equal neighbours; a frame is 320 samples."""
     (tmp_path / "wavs").mkdir()
     soundfile.write(tmp_path / "wavs" / "a.wav", np.zeros(num_samples), 16_000)
     manifest = corpus({"a": "zoo"})

@@ -17,10 +17,11 @@ from kdspeech.files import read_json, write_json
 from kdspeech.folds import Provenance
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import normalise
-from kdspeech.targets.aggregate import Target, TargetSet, aggregate, teachers_of
+from kdspeech.targets.aggregate import aggregate
 from kdspeech.targets.pooled_targets import on_one_grid
 from kdspeech.targets.pooling import frame_mask, pool
-from kdspeech.teaching.teacher_folder import write_teacher_card
+from kdspeech.targets.target_set import Target, TargetSet
+from kdspeech.teaching.teacher_folder import teachers_of, write_teacher_card
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import Behaviour, FakeTeachers, add_teacher, make_workspace
