@@ -85,10 +85,10 @@ class _RateColumn(ProgressColumn):
 class Bar:
     """Handle on one running progress display."""
 
-    def __init__(self, description: str, total: int, progress: Progress | None) -> None:
+    def __init__(self, description: str, total: int, progress: Progress | None, done: int = 0) -> None:
         self._description, self._total, self._progress = description, total, progress
-        self._task = progress.add_task(escape(description), total=total) if progress else None
-        self._done, self._start = 0, time.monotonic()
+        self._task = progress.add_task(escape(description), total=total, completed=done) if progress else None
+        self._before, self._done, self._start = done, done, time.monotonic()
         self._last_print = self._start
 
     def advance(self, count: int = 1) -> None:
@@ -108,15 +108,20 @@ class Bar:
     def print_plain(self) -> None:
         """One line of progress for logs."""
         elapsed = max(time.monotonic() - self._start, 1e-9)
-        remark(f"{self._description}: {self._done}/{self._total} ({self._done / elapsed:,.1f}/s, {elapsed:.0f} s)")
+        rate = (self._done - self._before) / elapsed
+        remark(f"{self._description}: {self._done}/{self._total} ({rate:,.1f}/s, {elapsed:.0f} s)")
 
 
 @contextmanager
-def progress(description: str, total: int) -> Iterator[Bar]:
-    """A progress display over `total` items; inside another one it becomes one more line of it."""
+def progress(description: str, total: int, done: int = 0) -> Iterator[Bar]:
+    """A progress display over `total` items; inside another one it becomes one more line of it.
+
+    Args:
+        done: items that an earlier call has done; they are shown, and do not count in the rate.
+    """
     global _drawn
     if _drawn is not None:  # rich allows one live display at a time
-        bar = Bar(description, total, _drawn)
+        bar = Bar(description, total, _drawn, done)
         try:
             yield bar
         finally:
@@ -132,12 +137,12 @@ def progress(description: str, total: int) -> Iterator[Bar]:
         )
         try:
             with Progress(*columns, console=_err) as _drawn:
-                yield Bar(description, total, _drawn)
+                yield Bar(description, total, _drawn, done)
         finally:
             _drawn = None
         return
     start = time.monotonic()
-    bar = Bar(description, total, None)
+    bar = Bar(description, total, None, done)
     yield bar
     if not _quiet and time.monotonic() - start >= 2.0:
         bar.print_plain()

@@ -58,8 +58,8 @@ def run_jobs(
     running: dict[int, submitit.Job[Any]] = {}
     results: dict[int, Any] = {}
     total, count_done = counter or (len(arguments), lambda: len(results))
-    shown = 0
-    with console.progress(description, total) as bar:
+    shown = count_done()
+    with console.progress(description, total, shown) as bar:
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:

@@ -16,11 +16,14 @@ INDICES = range(20)  # 0-4 test, 5-7 valid, 8-19 train
 SMALL = tuple(
     part
     for setting in (
-        "teacher.epochs=12",
+        "teacher.epochs=25",
         "teacher.d_model=64",
         "teacher.encoder_layers=2",
         "teacher.decoder_layers=1",
-        "stages.0.epochs=8",
+        "student.encoder_config.n_layers=2",
+        "student.decoder_layers=2",
+        "training.batch_size=8",
+        "stages.0.epochs=15",
     )
     for part in ("--set", setting)
 )

@@ -69,6 +69,16 @@ def test_progress_is_plain_lines_with_a_rate_where_there_is_no_terminal(
     assert 2 <= len(lines) <= 6
 
 
+def test_what_an_earlier_call_has_done_is_shown_and_not_in_the_rate(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 0.0, 2.0, 2.0, 2.0])  # seconds
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    with console.progress("Counting", 30, done=20) as bar:
+        bar.advance(10)
+    assert capsys.readouterr().err == "Counting: 30/30 (5.0/s, 2 s)\n"
+
+
 def test_short_work_prints_nothing(capsys: Capture) -> None:
     list(console.track([1, 2, 3], "Counting"))
     assert capsys.readouterr().err == ""
