@@ -37,7 +37,8 @@ check: install
 	$(BIN)/ruff format --check .
 	rm -rf build
 	$(BIN)/pip install --quiet --no-deps --target build/typecheck .
-	cd build/typecheck && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p kdspeech
+	cp -r tests build/typecheck/tests
+	cd build/typecheck && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p kdspeech -p tests
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -63,8 +63,24 @@ class Teacher(Protocol):
         ...
 
 
-class TeacherFamily(Protocol):
-    """The module `kdspeech.teachers`."""
+class TeacherLoader(Protocol):
+    """What scoring asks of `kdspeech.teachers`."""
+
+    def load_teacher(self, folder: Path) -> Teacher:
+        """Loads a teacher by its `teacher.json`."""
+        ...
+
+
+class TeacherRegistry(TeacherLoader, Protocol):
+    """What bringing a foreign model asks of it."""
+
+    def register_teacher(self, speaker: str, source: str, folder: Path) -> None:
+        """Writes `teacher.json` for a teacher of the user's own."""
+        ...
+
+
+class TeacherFamily(TeacherRegistry, Protocol):
+    """The module `kdspeech.teachers`, whole."""
 
     def train_initial(self, config: TeacherConfig, vocabulary: Vocabulary, folder: Path, seed: int) -> None:
         """Writes the one untrained checkpoint from which every teacher starts."""
@@ -82,14 +98,6 @@ class TeacherFamily(Protocol):
         seed: int,
     ) -> None:
         """Trains one speaker's teacher from `initial` and writes its folder: a log row an epoch, its card last."""
-        ...
-
-    def register_teacher(self, speaker: str, source: str, folder: Path) -> None:
-        """Writes `teacher.json` for a teacher of the user's own."""
-        ...
-
-    def load_teacher(self, folder: Path) -> Teacher:
-        """Loads a teacher by its `teacher.json`."""
         ...
 
 

@@ -22,7 +22,7 @@ from kdspeech.dumps.word_scores import WordPosteriors
 from kdspeech.errors import ConfigError
 from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.lexicon import Lexicon
-from kdspeech.protocols import Teacher, TeacherCard, TeacherFamily
+from kdspeech.protocols import Teacher, TeacherCard, TeacherLoader
 from kdspeech.teaching.teacher_folder import read_teacher_card
 from kdspeech.workspace import Workspace
 
@@ -45,7 +45,7 @@ def dump_teachers(
     speakers: Sequence[str],
     *,
     recipe: Recipe,
-    teachers: TeacherFamily,
+    teachers: TeacherLoader,
     on: Sequence[str] | None = None,
     kinds: Sequence[Kind] | None = None,
     jobs: int | None = None,
@@ -118,7 +118,7 @@ def _units_to_do(
     return units
 
 
-def _run(workspace: Workspace, config: DumpConfig, teachers: TeacherFamily, units: Sequence[_Unit], jobs: int) -> None:
+def _run(workspace: Workspace, config: DumpConfig, teachers: TeacherLoader, units: Sequence[_Unit], jobs: int) -> None:
     """Scores all units, in this process or in several, each with an equal share of the audio."""
     costs = {speaker: len(_utterances(workspace, speaker)) for speaker in {unit.speaker for unit in units}}
     total, title = sum(costs[unit.speaker] for unit in units), "Scoring utterances"
@@ -159,7 +159,7 @@ def balanced_shares(units: Sequence[Unit], costs: Sequence[float], jobs: int) ->
 def _score_units(
     workspace: Workspace,
     config: DumpConfig,
-    teachers: TeacherFamily,
+    teachers: TeacherLoader,
     units: Sequence[_Unit],
     bar: console.Bar | None = None,
 ) -> None:

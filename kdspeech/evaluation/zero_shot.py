@@ -14,7 +14,7 @@ from kdspeech.errors import TeacherError, VocabularyError
 from kdspeech.evaluation.results import DecodeMode
 from kdspeech.files import read_json, sha256_of_text, write_json
 from kdspeech.lexicon import Lexicon
-from kdspeech.protocols import Teacher, TeacherFamily
+from kdspeech.protocols import Teacher, TeacherRegistry
 from kdspeech.scoring.score import Scores, score_texts
 from kdspeech.workspace import Workspace
 
@@ -24,7 +24,7 @@ Texts = dict[str, dict[str, str]]  # decode mode -> utterance id -> text
 
 
 def zero_shot(
-    workspace: Workspace, encoder: str, teachers: TeacherFamily, folds: Sequence[str]
+    workspace: Workspace, encoder: str, teachers: TeacherRegistry, folds: Sequence[str]
 ) -> dict[str, dict[DecodeMode, Scores]] | None:
     """Scores an encoder on every held-out speaker; texts are kept in `reports/zero-shot` and made once.
 

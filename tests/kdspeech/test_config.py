@@ -69,7 +69,7 @@ def test_every_fault_is_named() -> None:
 def test_a_recipe_is_frozen() -> None:
     recipe = load_recipe(_SMALL)
     with pytest.raises(ValueError, match="frozen"):
-        recipe.name = "other"
+        recipe.name = "other"  # type: ignore[misc]
 
 
 def test_no_such_recipe(tmp_path: Path) -> None:

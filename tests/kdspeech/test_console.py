@@ -59,7 +59,7 @@ def test_progress_is_plain_lines_with_a_rate_where_there_is_no_terminal(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = iter(range(0, 1000, 4))  # each look at the clock is four seconds later
-    monkeypatch.setattr(console.time, "monotonic", lambda: float(next(seconds)))
+    monkeypatch.setattr("kdspeech.console.time.monotonic", lambda: float(next(seconds)))
     with console.progress("Counting", 6) as bar:
         for _ in range(6):
             bar.advance()
@@ -73,7 +73,7 @@ def test_what_an_earlier_call_has_done_is_shown_and_not_in_the_rate(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([0.0, 0.0, 2.0, 2.0, 2.0])  # seconds
-    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("kdspeech.console.time.monotonic", lambda: next(clock))
     with console.progress("Counting", 30, done=20) as bar:
         bar.advance(10)
     assert capsys.readouterr().err == "Counting: 30/30 (5.0/s, 2 s)\n"

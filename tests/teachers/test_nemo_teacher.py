@@ -67,7 +67,7 @@ def models(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> 
         "encoder": ENCODER,
         "optim": {"name": "adamw"},
     }
-    kinds = {
+    kinds: dict[str, tuple[Any, dict[str, Any]]] = {
         "ctc": (nemo_models.EncDecCTCModelBPE, {"decoder": CTC_HEAD}),
         "hybrid": (nemo_models.EncDecHybridRNNTCTCBPEModel, {**TRANSDUCER, **AUXILIARY}),
         "transducer": (nemo_models.EncDecRNNTBPEModel, TRANSDUCER),
@@ -125,6 +125,7 @@ def test_hybrid_teaches_by_its_ctc_head(models: dict[str, Any], vocabulary: Voca
     with torch.inference_mode():
         expected = model.ctc_decoder(encoder_output=encoded)[0, : num_frames[0]].numpy()
     scores = registered("ann", file, tmp_path).score([waveform], [vocabulary.encode("one")])[0]
+    assert scores.ctc_log_probs is not None
     np.testing.assert_allclose(scores.ctc_log_probs, expected, atol=1e-5)
 
 
@@ -140,6 +141,8 @@ def test_padding_changes_nothing(models: dict[str, Any], tmp_path: Path) -> None
     together = teacher.score(waveforms, [[], [], []])
     for waveform, scores in zip(waveforms, together, strict=True):
         alone = teacher.score([waveform], [[]])[0]
+        assert scores.ctc_log_probs is not None
+        assert alone.ctc_log_probs is not None
         np.testing.assert_allclose(scores.ctc_log_probs, alone.ctc_log_probs, atol=1e-4)
         assert [h.text for h in scores.hypotheses] == [h.text for h in alone.hypotheses]
 
