@@ -79,10 +79,13 @@ def uniform_weights(hypotheses: Sequence[str]) -> np.ndarray:
 
 
 def agreement_weights(hypotheses: Sequence[str]) -> np.ndarray:
-    """float32 [K]: a teacher counts in proportion to the teachers, itself included, that heard the same."""
-    counts = Counter(hypotheses)
+    """float32 [K]: a teacher counts in proportion to the teachers, itself included, that heard the same.
+
+    Teachers that hear nothing do not confirm each other: an empty hypothesis has no weight, unless all are empty.
+    """
+    counts = Counter(filter(None, hypotheses))
     supporters = np.array([counts[text] for text in hypotheses], dtype=np.float32)
-    return supporters / supporters.sum()
+    return supporters / supporters.sum() if counts else uniform_weights(hypotheses)
 
 
 WEIGHTINGS: Mapping[str, Callable[[Sequence[str]], np.ndarray]] = {
@@ -92,8 +95,8 @@ WEIGHTINGS: Mapping[str, Callable[[Sequence[str]], np.ndarray]] = {
 
 
 def confidence(hypotheses: Sequence[str]) -> float:
-    """Share of the teachers that heard the most frequent hypothesis, in (0, 1]."""
-    return Counter(hypotheses).most_common(1)[0][1] / len(hypotheses)
+    """Share of the teachers that heard the most frequent hypothesis, in [0, 1]; 0 where none heard anything."""
+    return max(Counter(filter(None, hypotheses)).values(), default=0) / len(hypotheses)
 
 
 def frame_mask(blank_log_probs: np.ndarray, threshold: float, dilation: int) -> np.ndarray:

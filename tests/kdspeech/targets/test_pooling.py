@@ -78,6 +78,13 @@ def test_weights() -> None:
     assert confidence(["one"]) == 1.0
 
 
+def test_teachers_that_hear_nothing_do_not_confirm_each_other() -> None:
+    assert agreement_weights(["", "", "two"]) == pytest.approx([0.0, 0.0, 1.0])
+    assert agreement_weights(["", ""]) == pytest.approx([0.5, 0.5])
+    assert confidence(["", "", "two"]) == pytest.approx(1 / 3)
+    assert confidence(["", ""]) == 0.0
+
+
 @pytest.mark.parametrize(
     ("dilation", "expected"),
     [(0, [0, 0, 0, 1, 0, 0, 0, 0, 1]), (1, [0, 0, 1, 1, 1, 0, 0, 1, 1]), (2, [0, 1, 1, 1, 1, 1, 1, 1, 1])],
