@@ -1,11 +1,12 @@
 """`kdspeech dump-teachers`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import click
 
+from kdspeech.choices import KINDS, Kind
 from kdspeech.cli.options import (
+    choices_callback,
     common_options,
     force_option,
     jobs_option,
@@ -14,30 +15,15 @@ from kdspeech.cli.options import (
     speakers_option,
 )
 
-if TYPE_CHECKING:
-    from kdspeech.config import Kind
-
-_KINDS = ("ctc", "decoder", "word", "hypotheses")
-
-
-def _kinds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    kinds = tuple(kind.strip() for kind in value.split(",") if kind.strip())
-    unknown = [kind for kind in kinds if kind not in _KINDS]
-    if unknown or not kinds:
-        raise click.BadParameter(f"expected some of {', '.join(_KINDS)}, separated by commas; found {value!r}")
-    return kinds
-
 
 @click.command("dump-teachers")
 @speakers_option(help="Whose teachers score.")
 @speakers_option("--on", required=False, help="Whose recordings are scored.  [default: those of --speakers]")
 @click.option(
     "--kinds",
-    callback=_kinds,
+    callback=choices_callback(KINDS),
     metavar="KIND,...",
-    help=f"What to store: {', '.join(_KINDS)}.  [default: the recipe's dump.kinds]",
+    help=f"What to store: {', '.join(KINDS)}.  [default: the recipe's dump.kinds]",
 )
 @recipe_options
 @jobs_option
@@ -47,7 +33,7 @@ def command(
     workspace: Path,
     speakers: list[str],
     on: list[str] | None,
-    kinds: tuple[str, ...] | None,
+    kinds: tuple[Kind, ...] | None,
     recipe: str | None,
     overrides: tuple[str, ...],
     jobs: int | None,
@@ -72,7 +58,7 @@ def command(
         recipe=resolve_recipe(place, recipe, overrides),
         teachers=teachers,
         on=on,
-        kinds=cast("tuple[Kind, ...] | None", kinds),
+        kinds=kinds,
         jobs=jobs,
         force=force,
     )

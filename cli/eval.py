@@ -1,22 +1,16 @@
 """`kdspeech eval`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from kdspeech.choices import DECODE_MODES, MODES, DecodeMode
 from kdspeech.cli.options import common_options, force_option
-
-if TYPE_CHECKING:
-    from kdspeech.evaluation.results import DecodeMode
-
-_MODES = ("labels", "ctc-kd", "decoder-kd")
-_DECODE_MODES = ("ctc", "decoder", "lexicon")
 
 
 @click.command("eval")
 @click.option("--held-out", metavar="SPEAKER", help="The speaker that the student never heard.")
-@click.option("--mode", type=click.Choice(_MODES), help="Training mode of the run.  [default: the newest run's]")
+@click.option("--mode", type=click.Choice(MODES), help="Training mode of the run.  [default: the newest run's]")
 @click.option("--seed", type=int, help="Seed of the run.  [default: the newest run's]")
 @click.option(
     "--run",
@@ -25,7 +19,7 @@ _DECODE_MODES = ("ctc", "decoder", "lexicon")
 )
 @click.option(
     "--decode-mode",
-    type=click.Choice(_DECODE_MODES),
+    type=click.Choice(DECODE_MODES),
     default="ctc",
     show_default=True,
     help="ctc: greedy; decoder: the attention decoder, greedy; lexicon: the likeliest word of the closed list by CTC.",
@@ -45,7 +39,7 @@ def command(
     mode: str | None,
     seed: int | None,
     run: Path | None,
-    decode_mode: "DecodeMode",
+    decode_mode: DecodeMode,
     checkpoint: str,
     force: bool,
 ) -> None:

@@ -1,11 +1,12 @@
 """`kdspeech loso`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from kdspeech.choices import MODES, Mode
 from kdspeech.cli.options import (
+    choices_callback,
     common_options,
     force_option,
     jobs_option,
@@ -15,24 +16,15 @@ from kdspeech.cli.options import (
     speakers_option,
 )
 
-if TYPE_CHECKING:
-    from kdspeech.config import Mode
-
-_MODES = ("labels", "ctc-kd", "decoder-kd")
-
-
-def _modes(_ctx: click.Context, _param: click.Parameter, value: str) -> list[str]:
-    names = [name.strip() for name in value.split(",") if name.strip()]
-    unknown = [name for name in names if name not in _MODES]
-    if unknown or not names:
-        raise click.BadParameter(f"expected some of {', '.join(_MODES)}, found {', '.join(unknown) or 'none'}")
-    return names
-
 
 @click.command("loso")
 @speakers_option(required=False, help="Speakers to hold out, one after another; the others teach.  [default: all]")
 @click.option(
-    "--modes", callback=_modes, default=",".join(_MODES), show_default=True, help="Training modes, separated by commas."
+    "--modes",
+    callback=choices_callback(MODES),
+    default=",".join(MODES),
+    show_default=True,
+    help="Training modes, separated by commas.",
 )
 @jobs_option
 @seed_option
@@ -42,7 +34,7 @@ def _modes(_ctx: click.Context, _param: click.Parameter, value: str) -> list[str
 def command(
     workspace: Path,
     speakers: list[str] | None,
-    modes: "list[Mode]",
+    modes: tuple[Mode, ...],
     jobs: int | None,
     seed: int,
     recipe: str | None,

@@ -1,6 +1,6 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +27,20 @@ def _split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> l
     if not names:
         raise click.BadParameter("expected names separated by commas, for example F02,F03")
     return names
+
+
+def choices_callback(choices: Sequence[str]) -> Callable[..., tuple[str, ...] | None]:
+    """Reads a comma-separated list of some of `choices`."""
+
+    def read(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+        if value is None:
+            return None
+        names = tuple(name.strip() for name in value.split(",") if name.strip())
+        if not names or not set(names) <= set(choices):
+            raise click.BadParameter(f"expected some of {', '.join(choices)}, separated by commas; found {value!r}")
+        return names
+
+    return read
 
 
 workspace_option = click.option(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from kdspeech.choices import MODES, Mode
 from kdspeech.cli.options import (
     common_options,
     force_option,
@@ -18,7 +19,7 @@ from kdspeech.cli.options import (
 @click.option("--held-out", required=True, metavar="SPEAKER", help="Speaker that the student never meets.")
 @click.option(
     "--mode",
-    type=click.Choice(["labels", "ctc-kd", "decoder-kd"]),
+    type=click.Choice(MODES),
     default="decoder-kd",
     show_default=True,
     help="Learn from transcripts alone, or also from the teachers' pooled CTC or decoder scores.",
@@ -30,7 +31,7 @@ from kdspeech.cli.options import (
 @common_options
 def command(
     held_out: str,
-    mode: str,
+    mode: Mode,
     teachers: list[str] | None,
     recipe: str | None,
     overrides: tuple[str, ...],
@@ -53,7 +54,7 @@ def command(
     run = train(
         place,
         held_out,
-        mode,  # type: ignore[arg-type]  # click.Choice made sure of it
+        mode,
         recipe=resolve_recipe(place, recipe, overrides),
         students=students,
         teachers=None if teachers is None else place.check_speakers(teachers),

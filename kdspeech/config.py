@@ -12,13 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 from yaml import YAMLError
 
+from kdspeech.choices import KINDS, Kind, LossTerm, Mode
 from kdspeech.errors import ConfigError
-
-Mode = Literal["labels", "ctc-kd", "decoder-kd"]
-MODES: tuple[Mode, ...] = ("labels", "ctc-kd", "decoder-kd")
-LossTerm = Literal["ctc", "cross_entropy", "frame_kl", "token_kl"]
-Kind = Literal["ctc", "decoder", "word", "hypotheses"]
-KINDS: tuple[Kind, ...] = ("ctc", "decoder", "word", "hypotheses")
 
 
 class Strict(BaseModel):

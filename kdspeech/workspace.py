@@ -1,6 +1,5 @@
 """The workspace: where manifests, teachers, dumps, runs and reports live."""
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +9,6 @@ from kdspeech.errors import KdspeechError, ManifestError
 from kdspeech.files import read_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.vocabulary import Vocabulary
-
-ENVIRONMENT_VARIABLE = "KDSPEECH_WORKSPACE"
 
 
 @dataclass(frozen=True)
@@ -33,11 +30,6 @@ class Workspace:
     """One corpus and everything made from it."""
 
     root: Path
-
-    @classmethod
-    def default(cls) -> "Workspace":
-        """KDSPEECH_WORKSPACE, or ./workspace."""
-        return cls(Path(os.environ.get(ENVIRONMENT_VARIABLE) or "workspace"))
 
     @property
     def manifest_path(self) -> Path:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from kdspeech import console
-from kdspeech.config import Kind
+from kdspeech.choices import Kind
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.readback import decode_rows
 from kdspeech.dumps.store import LogProbStore

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from kdspeech import console
 from kdspeech.audio import load_audio
-from kdspeech.config import KINDS, DumpConfig, Kind, Recipe
+from kdspeech.choices import KINDS, Kind
+from kdspeech.config import DumpConfig, Recipe
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.dump_matrix import report_matrix
 from kdspeech.dumps.row_checks import check_scores, check_teacher

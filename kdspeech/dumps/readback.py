@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from kdspeech.config import Kind
+from kdspeech.choices import Kind
 from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.decoding.token_rows import decode_token_rows
 from kdspeech.dumps.shard import Row

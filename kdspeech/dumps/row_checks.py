@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from kdspeech.audio import SAMPLE_RATE
-from kdspeech.config import Kind
+from kdspeech.choices import Kind
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.shard import PER_TOKEN_KINDS
 from kdspeech.errors import TeacherError, VocabularyError

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from kdspeech.config import DumpConfig, Kind
+from kdspeech.choices import Kind
+from kdspeech.config import DumpConfig
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.packing import pack_rows, unpack_rows
 from kdspeech.dumps.ragged import RaggedFile, write_ragged

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdspeech.config import Kind
+from kdspeech.choices import Kind
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.shard import PER_TOKEN_KINDS, Row, Shard, ShardHeader, ShardKey, ShardWriter, read_header
 from kdspeech.errors import StoreError

@@ -9,9 +9,9 @@ from typing import cast
 
 import numpy as np
 
+from kdspeech.choices import DecodeMode
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.store import LogProbStore
-from kdspeech.evaluation.results import DecodeMode
 from kdspeech.lexicon import Lexicon
 from kdspeech.protocols import ScoredText
 from kdspeech.scoring.score import Scores, normalise, score_texts

@@ -7,13 +7,14 @@ from typing import Any
 import torch
 
 from kdspeech import console
+from kdspeech.choices import DECODE_MODES, DecodeMode
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.decoding.autoregressive import greedy_decoder
 from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.decoding.hypothesis import Hypothesis
 from kdspeech.decoding.lexicon import LexiconScorer
 from kdspeech.errors import ConfigError, LeakError, RunError
-from kdspeech.evaluation.results import DECODE_MODES, DecodedUtterance, DecodeMode, EvaluationResult, EvaluationSettings
+from kdspeech.evaluation.results import DecodedUtterance, EvaluationResult, EvaluationSettings
 from kdspeech.files import read_json, sha256_of_file
 from kdspeech.protocols import Encoded, Student, StudentFamily
 from kdspeech.runs import RunFolder, load_student

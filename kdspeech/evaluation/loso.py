@@ -6,14 +6,14 @@ Only composition: what is done is skipped, and what is half done is continued, b
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from kdspeech.config import MODES, Mode, Recipe
+from kdspeech.choices import DECODE_MODES, MODES, DecodeMode, Mode
+from kdspeech.config import Recipe
 from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import KdspeechError
 from kdspeech.evaluation.baselines import TeacherBaselines, teacher_baselines
 from kdspeech.evaluation.evaluate import evaluate
 from kdspeech.evaluation.loso_table import LosoRow, LosoTable
-from kdspeech.evaluation.results import DECODE_MODES, DecodeMode
 from kdspeech.evaluation.zero_shot import zero_shot
 from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.files import count_lines, write_json, write_text

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from kdspeech import console
-from kdspeech.evaluation.results import DecodeMode
+from kdspeech.choices import DecodeMode
 from kdspeech.scoring.score import Scores
 
 SHORT_NAMES: Mapping[DecodeMode, str] = {"ctc": "greedy", "decoder": "decoder", "lexicon": "lexicon"}

@@ -11,9 +11,6 @@ from kdspeech.errors import RunError
 from kdspeech.files import read_json, write_json
 from kdspeech.scoring.score import Scores, score_groups, score_texts
 
-DecodeMode = Literal["ctc", "decoder", "lexicon"]
-DECODE_MODES: tuple[DecodeMode, ...] = ("ctc", "decoder", "lexicon")
-
 _NUM_ERRORS, _NUM_HITS = 7, 3  # sample hypotheses shown
 
 

@@ -7,11 +7,11 @@ import torch
 
 from kdspeech import console
 from kdspeech.audio import load_audio
+from kdspeech.choices import DecodeMode
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.decoding.lexicon import LexiconScorer
 from kdspeech.errors import TeacherError, VocabularyError
-from kdspeech.evaluation.results import DecodeMode
 from kdspeech.files import read_json, sha256_of_text, write_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.protocols import Teacher, TeacherRegistry

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from kdspeech import console
-from kdspeech.config import Kind, TargetConfig
+from kdspeech.choices import Kind
+from kdspeech.config import TargetConfig
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.readback import decode_rows
 from kdspeech.dumps.shard import Row

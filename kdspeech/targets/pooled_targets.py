@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from kdspeech.config import Kind, TargetConfig
+from kdspeech.choices import Kind
+from kdspeech.config import TargetConfig
 from kdspeech.errors import StoreError
 from kdspeech.targets.pooling import WEIGHTINGS, confidence, frame_mask, map_frames, pool
 from kdspeech.targets.target_set import Target

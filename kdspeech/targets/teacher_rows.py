@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kdspeech import console
-from kdspeech.config import Kind
+from kdspeech.choices import Kind
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.readback import decode_rows
 from kdspeech.dumps.shard import Row

@@ -16,7 +16,8 @@ from lightning.pytorch.loggers import Logger
 from torch.utils.data import DataLoader
 
 from kdspeech import console
-from kdspeech.config import LossTerm, StageConfig, TrainingConfig
+from kdspeech.choices import LossTerm
+from kdspeech.config import StageConfig, TrainingConfig
 from kdspeech.errors import RunError
 from kdspeech.protocols import StudentOutput
 from kdspeech.training.batches import Batch

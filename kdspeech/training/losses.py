@@ -8,17 +8,15 @@ Shapes: B batch, T frames, U decoder positions or tokens, V vocabulary.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdspeech.config import LossTerm
+from kdspeech.choices import LOSS_TERMS
 from kdspeech.errors import ConfigError, RunError
 from kdspeech.logspace import LOG_ZERO
-
-LOSS_TERMS: tuple[str, ...] = get_args(LossTerm)
 
 
 @dataclass(frozen=True)

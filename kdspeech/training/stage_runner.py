@@ -11,7 +11,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from kdspeech import console
-from kdspeech.config import LossTerm, Mode, Recipe
+from kdspeech.choices import LossTerm, Mode
+from kdspeech.config import Recipe
 from kdspeech.files import write_text
 from kdspeech.folds import Fold
 from kdspeech.runs import RunFolder

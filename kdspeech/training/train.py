@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kdspeech import console
-from kdspeech.config import MODES, Mode, Recipe
+from kdspeech.choices import MODES, Mode
+from kdspeech.config import Recipe
 from kdspeech.errors import ConfigError, RunError
 from kdspeech.files import sha256_of_file
 from kdspeech.folds import Fold, FoldProof, Provenance, make_fold

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kdspeech.config import MODES, load_recipe, recipe_names
+from kdspeech.choices import MODES
+from kdspeech.config import load_recipe, recipe_names
 from kdspeech.errors import ConfigError
 
 _FOLDER = Path(__file__).parents[2] / "experiments"

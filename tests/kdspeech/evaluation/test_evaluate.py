@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from kdspeech.choices import DECODE_MODES
 from kdspeech.config import load_recipe
 from kdspeech.corpora.utterance import write_manifest
 from kdspeech.errors import ConfigError, KdspeechError, LeakError, RunError, VocabularyError
 from kdspeech.evaluation.evaluate import evaluate, results_path
-from kdspeech.evaluation.results import DECODE_MODES, EvaluationResult, print_result
+from kdspeech.evaluation.results import EvaluationResult, print_result
 from kdspeech.files import read_json, write_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.training.train import train

@@ -1,0 +1,13 @@
+"""The closed sets of names that recipes, functions and the command line share; imports nothing heavy."""
+
+from typing import Literal, get_args
+
+Mode = Literal["labels", "ctc-kd", "decoder-kd"]  # what a student learns from
+LossTerm = Literal["ctc", "cross_entropy", "frame_kl", "token_kl"]
+Kind = Literal["ctc", "decoder", "word", "hypotheses"]  # what is stored of a teacher
+DecodeMode = Literal["ctc", "decoder", "lexicon"]
+
+MODES: tuple[Mode, ...] = get_args(Mode)
+LOSS_TERMS: tuple[LossTerm, ...] = get_args(LossTerm)
+KINDS: tuple[Kind, ...] = get_args(Kind)
+DECODE_MODES: tuple[DecodeMode, ...] = get_args(DecodeMode)
