@@ -1,4 +1,4 @@
-"""`kdspeech prepare`: read a corpus, check its audio and write the manifest."""
+"""`kdspeech prepare`: read a corpus, check its audio and write the manifest. One sub-command for each reader."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import click
 
 from kdspeech.cli.options import common_options, force_option, set_option, speakers_option
+from kdspeech.corpora.reader import Option, Reader
+from kdspeech.corpora.registry import READERS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -35,24 +37,46 @@ def command() -> None:
     """Read a corpus, check its audio and write the manifest."""
 
 
-@command.command()
-@click.option("--root", required=True, type=click.Path(path_type=Path), help="Folder of the recordings.")
-@_preparation_options
-def fsdd(root: Path, **options: Any) -> None:
-    """The Free Spoken Digit Dataset."""
-    _prepare("fsdd", root, **options)
+def _corpus_command(reader: Reader) -> click.Command:
+    """`kdspeech prepare NAME` as the reader describes itself."""
+
+    @_preparation_options
+    def run(root: Path, **options: Any) -> None:
+        reader_options = {option.name: options.pop(option.name) for option in reader.options}
+        _prepare(reader.name, root, reader_options=reader_options, **options)
+
+    for option in reversed(reader.options):
+        run = _reader_option(reader, option)(run)
+    path = click.Path(path_type=Path)
+    if reader.source == "file":
+        run = click.argument("root", type=path, metavar="FILE")(run)
+    else:
+        run = click.option("--root", required=True, type=path, help=reader.source_help)(run)
+    return click.command(reader.name, help=reader.help)(run)
 
 
-@command.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--speaker-field", default="speaker", show_default=True, help="Field that names the speaker.")
-@_preparation_options
-def manifest(file: Path, speaker_field: str, **options: Any) -> None:
-    """A NeMo manifest with speakers.
+def _reader_option(reader: Reader, option: Option) -> Callable[[Function], Function]:
+    flag, default = f"--{option.name.replace('_', '-')}", reader.default_of(option)
+    if option.kind == "flag":
+        return click.option(flag, is_flag=True, default=default, help=option.help)
+    if option.kind == "names":
+        default, callback = ",".join(default), _split_names
+    else:
+        callback = None
+    return click.option(
+        flag,
+        option.name,
+        type=click.Choice(option.choices) if option.choices else str,
+        default=default,
+        show_default=bool(default),
+        callback=callback,
+        metavar=option.metavar,
+        help=option.help,
+    )
 
-    FILE holds JSON Lines with audio_filepath, text, speaker and, if known, duration, utt_id, split, production_id.
-    """
-    _prepare("manifest", file, reader_options={"speaker_field": speaker_field}, **options)
+
+def _split_names(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
 def _prepare(corpus: str, root: Path, *, workspace: Path, recipe: str | None, **options: Any) -> None:
@@ -60,3 +84,7 @@ def _prepare(corpus: str, root: Path, *, workspace: Path, recipe: str | None, **
     from kdspeech.workspace import Workspace
 
     prepare(Workspace(workspace), corpus, root, recipe_name=recipe, **options)
+
+
+for _reader in READERS.values():
+    command.add_command(_corpus_command(_reader))

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from kdspeech.corpora.reader import Reader
+from kdspeech.corpora.reader import ReadCorpus, Reader
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ManifestError
 from kdspeech.lexicon import Lexicon
@@ -13,7 +13,7 @@ _NAME = re.compile(r"(?P<digit>[0-9])_(?P<speaker>.+)_(?P<index>[0-9]+)")
 _NUM_TEST, _NUM_VALID = 5, 3  # indices 0-4 are the official test split; the next ones are held back for validation
 
 
-def read(root: Path) -> list[Utterance]:
+def read(root: Path) -> ReadCorpus:
     """Lists the recordings of `root`, or of its folder `recordings`, in the order of their names.
 
     Raises:
@@ -32,7 +32,7 @@ def read(root: Path) -> list[Utterance]:
             f"{', '.join(strangers[:5])}. Move them away, or describe your corpus in a manifest and use "
             "`kdspeech prepare manifest`."
         )
-    return [_utterance(path) for path in paths]
+    return ReadCorpus([_utterance(path) for path in paths], Lexicon(DIGITS))
 
 
 def _utterance(path: Path) -> Utterance:
@@ -56,4 +56,10 @@ def _split(index: int) -> str:
     return "valid" if index < _NUM_TEST + _NUM_VALID else "train"
 
 
-READER = Reader(name="fsdd", read=read, default_recipe="conformer_xs_from_speechbrain", lexicon=Lexicon(DIGITS))
+READER = Reader(
+    name="fsdd",
+    read=read,
+    default_recipe="conformer_xs_from_speechbrain",
+    help="The Free Spoken Digit Dataset.",
+    source_help="Folder of the recordings.",
+)

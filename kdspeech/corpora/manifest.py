@@ -9,8 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kdspeech import console
-from kdspeech.corpora.reader import Reader
+from kdspeech.corpora.reader import Option, ReadCorpus, Reader
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ManifestError
 
@@ -28,7 +27,7 @@ class _Line:
     audio: Path  # absolute
 
 
-def read(manifest: Path, speaker_field: str = "speaker") -> list[Utterance]:
+def read(manifest: Path, speaker_field: str = "speaker") -> ReadCorpus:
     """Reads a manifest.
 
     Fields: `audio_filepath` (absolute, or relative to the manifest), `text` and the speaker field; optional are
@@ -63,9 +62,10 @@ def read(manifest: Path, speaker_field: str = "speaker") -> list[Utterance]:
         )
     if not lines:
         raise ManifestError(f"{manifest} holds no utterances.")
-    _name_unused(lines, speaker_field)
     utterances = [_utterance(line, speaker_field, utt_id) for line, utt_id in zip(lines, _ids(lines), strict=True)]
-    return utterances if with_split else split_by_production(utterances)
+    return ReadCorpus(
+        utterances if with_split else split_by_production(utterances), gaps=_unused_fields(lines, speaker_field)
+    )
 
 
 def _parse(text: str, speaker_field: str) -> tuple[str, dict[str, Any]]:
@@ -114,10 +114,9 @@ def _utterance(line: _Line, speaker_field: str, utt_id: str) -> Utterance:
     return Utterance(**{**given, **known})  # type: ignore[arg-type]  # one mapping of strings and one float
 
 
-def _name_unused(lines: Sequence[_Line], speaker_field: str) -> None:
+def _unused_fields(lines: Sequence[_Line], speaker_field: str) -> tuple[str, ...]:
     unused = sorted({key for line in lines for key in line.row} - _KNOWN_FIELDS - {speaker_field})
-    if unused:
-        console.warn(f"fields of the manifest that are not used: {', '.join(unused)}.")
+    return (f"fields of the manifest that are not used: {', '.join(unused)}.",) if unused else ()
 
 
 def split_by_production(utterances: Sequence[Utterance]) -> list[Utterance]:
@@ -137,4 +136,14 @@ def split_by_production(utterances: Sequence[Utterance]) -> list[Utterance]:
     return [replace(u, split=split_of[u.speaker, u.production_id]) for u in utterances]
 
 
-READER = Reader(name="manifest", read=read, default_recipe="conformer_xs_from_speechbrain", lexicon=None)
+READER = Reader(
+    name="manifest",
+    read=read,
+    default_recipe="conformer_xs_from_speechbrain",
+    help="""A NeMo manifest with speakers.
+
+    FILE holds JSON Lines with audio_filepath, text, speaker and, if known, duration, utt_id, split, production_id.
+    """,
+    source="file",
+    options=(Option("speaker_field", "Field that names the speaker."),),
+)

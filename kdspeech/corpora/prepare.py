@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from kdspeech import console
 from kdspeech.audio import SAMPLES_PER_FEATURE_FRAME
@@ -34,7 +35,7 @@ def prepare(
     lexicon: Path | None = None,
     vocabulary: Path | None = None,
     speakers: Sequence[str] | None = None,
-    reader_options: Mapping[str, str] | None = None,
+    reader_options: Mapping[str, Any] | None = None,
     skip_broken: bool = False,
     force: bool = False,
 ) -> CorpusCard:
@@ -62,11 +63,14 @@ def prepare(
     workspace = Workspace(workspace.root)  # nothing read before this call is trusted
     reader, root = find_reader(corpus), root.absolute()
     recipe = load_recipe(recipe_name or reader.default_recipe, overrides)
-    utterances = _chosen(reader.read(root, **(reader_options or {})), speakers, root)
+    found = reader.read(root, **(reader_options or {}))
+    for gap in found.gaps:
+        console.warn(gap)
+    utterances = _chosen(found.utterances, speakers, root)
     check_utterances(utterances, root)
     check_speakers(utterances, root)
     utterances = [replace(u, text=normalise(u.text)) for u in utterances]
-    words = _normalised(Lexicon.load(lexicon) if lexicon else reader.lexicon)
+    words = _normalised(Lexicon.load(lexicon) if lexicon else found.lexicon)
     model, source, model_speakers = _vocabulary(recipe, words, vocabulary)
     card = CorpusCard(
         corpus=corpus,

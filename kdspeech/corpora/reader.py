@@ -1,10 +1,32 @@
-"""What a corpus reader is: one function and the task's fixed facts."""
+"""What a corpus reader is: one function, what it returns, and what the command line needs to know of it."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.lexicon import Lexicon
+
+
+@dataclass(frozen=True)
+class ReadCorpus:
+    """What a reader found."""
+
+    utterances: Sequence[Utterance]
+    lexicon: Lexicon | None = None  # the task's closed word list; None if the corpus does not define one
+    gaps: tuple[str, ...] = ()  # what the corpus lacks or what was left out, with counts: reported, not fatal
+
+
+@dataclass(frozen=True)
+class Option:
+    """A keyword argument of `Reader.read` as an option of `kdspeech prepare NAME`; the function states the default."""
+
+    name: str  # of the argument: `speaker_field` becomes --speaker-field
+    help: str
+    kind: Literal["text", "flag", "names"] = "text"  # names: several, separated by commas, given as a tuple of str
+    choices: tuple[str, ...] = ()  # of a text, the values that are allowed; () allows any
+    metavar: str | None = None  # what stands for the value in the help
 
 
 @dataclass(frozen=True)
@@ -17,6 +39,13 @@ class Reader:
     """
 
     name: str  # as in `kdspeech prepare NAME`
-    read: Callable[..., list[Utterance]]
+    read: Callable[..., ReadCorpus]
     default_recipe: str  # a shipped recipe's name
-    lexicon: Lexicon | None  # the task's closed word list; None if the corpus does not define one
+    help: str  # what the corpus is: a first line, and further paragraphs if it needs them
+    source: Literal["folder", "file"] = "folder"  # --root FOLDER, or an argument FILE
+    source_help: str = "Folder of the corpus."  # for --root
+    options: tuple[Option, ...] = ()
+
+    def default_of(self, option: Option) -> Any:
+        """The option's default, from the signature of `read`."""
+        return inspect.signature(self.read).parameters[option.name].default

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from kdspeech.cli.main import COMMANDS
+from kdspeech.corpora.registry import READERS
 
 _HEAVY = ("torch", "nemo", "speechbrain", "lightning", "numpy")
 _PROGRAM = """
@@ -43,7 +44,7 @@ def test_the_help_of_a_command_loads_nothing_heavy(command: str) -> None:
     assert output.endswith("HEAVY []\n")
 
 
-@pytest.mark.parametrize("corpus", ["fsdd", "manifest"])
+@pytest.mark.parametrize("corpus", READERS)
 def test_the_help_of_a_corpus_loads_nothing_heavy(corpus: str) -> None:
     output = _help("prepare", corpus, "--help")
     assert f"Usage: kdspeech prepare {corpus}" in output

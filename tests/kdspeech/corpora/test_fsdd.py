@@ -10,7 +10,7 @@ from kdspeech.errors import ManifestError
 
 
 def test_names_give_word_speaker_and_split(digits_folder: Path) -> None:
-    utterances = {u.utt_id: u for u in read(digits_folder)}
+    utterances = {u.utt_id: u for u in read(digits_folder).utterances}
     assert len(utterances) == 24
     one = utterances["1_bob_5"]
     assert (one.text, one.speaker, one.split, one.production_id) == ("one", "bob", "valid", "1_bob_5")
@@ -22,7 +22,7 @@ def test_names_give_word_speaker_and_split(digits_folder: Path) -> None:
 def test_the_split_is_by_index(tmp_path: Path) -> None:
     for index in range(12):
         (tmp_path / f"3_ann_{index}.wav").touch()
-    splits = {u.utt_id: u.split for u in read(tmp_path)}
+    splits = {u.utt_id: u.split for u in read(tmp_path).utterances}
     assert [splits[f"3_ann_{index}"] for index in range(12)] == ["test"] * 5 + ["valid"] * 3 + ["train"] * 4
 
 
@@ -31,7 +31,7 @@ def test_the_folder_of_the_recordings_does_as_well(digits_folder: Path) -> None:
 
 
 def test_production_ids_are_unique_over_speakers(digits_folder: Path) -> None:
-    utterances = read(digits_folder)
+    utterances = read(digits_folder).utterances
     assert len({u.production_id for u in utterances}) == len(utterances)
 
 
