@@ -1,0 +1,1 @@
+"""Simulated speech: a synthesiser, and a UASpeech made with it for those who have no licence."""
