@@ -4,17 +4,15 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from hashlib import sha256
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from kdspeech.corpora.reader import Option, ReadCorpus, Reader
+from kdspeech.corpora.splits import split_by_production
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ManifestError
 
-_VALID_SHARE = _TEST_SHARE = 0.1  # of a speaker's productions, where the manifest gives no split
-_MIN_PRODUCTIONS = 3  # of a speaker, below which all of them train
 _MAX_FAULTS = 10  # named in one message
 _OWN_FIELDS = {field.name for field in fields(Utterance)} - {"audio_sha256"}
 _KNOWN_FIELDS = _OWN_FIELDS | {"audio_sha256", "offset"}
@@ -117,23 +115,6 @@ def _utterance(line: _Line, speaker_field: str, utt_id: str) -> Utterance:
 def _unused_fields(lines: Sequence[_Line], speaker_field: str) -> tuple[str, ...]:
     unused = sorted({key for line in lines for key in line.row} - _KNOWN_FIELDS - {speaker_field})
     return (f"fields of the manifest that are not used: {', '.join(unused)}.",) if unused else ()
-
-
-def split_by_production(utterances: Sequence[Utterance]) -> list[Utterance]:
-    """Gives each production of a speaker to train, valid or test by the rank of its id's hash among the speaker's."""
-    productions: dict[str, set[str]] = {}
-    for utterance in utterances:
-        productions.setdefault(utterance.speaker, set()).add(utterance.production_id)
-    split_of: dict[tuple[str, str], str] = {}
-    for speaker, ids in productions.items():
-        ranked = sorted(ids, key=lambda name: sha256(name.encode()).hexdigest())
-        enough = len(ranked) >= _MIN_PRODUCTIONS
-        num_valid = max(1, round(len(ranked) * _VALID_SHARE)) if enough else 0
-        num_test = max(1, round(len(ranked) * _TEST_SHARE)) if enough else 0
-        for rank, name in enumerate(ranked):
-            in_valid, in_test = rank < num_valid, rank < num_valid + num_test
-            split_of[speaker, name] = "valid" if in_valid else "test" if in_test else "train"
-    return [replace(u, split=split_of[u.speaker, u.production_id]) for u in utterances]
 
 
 READER = Reader(

@@ -1,4 +1,4 @@
-"""UASpeech's speakers: names, intelligibility and bands (Kim et al., Interspeech 2008; sheet `Speaker` of the word list)."""
+"""UASpeech's speakers and bands (Kim et al., Interspeech 2008; figures of the word list's sheet `Speaker`)."""
 
 from dataclasses import dataclass
 
