@@ -7,7 +7,11 @@ LossTerm = Literal["ctc", "cross_entropy", "frame_kl", "token_kl"]
 Kind = Literal["ctc", "decoder", "word", "hypotheses"]  # what is stored of a teacher
 DecodeMode = Literal["ctc", "decoder", "lexicon"]
 
+PRETRAINED = "pretrained"  # stands for the workspace's own pretrained models in a recipe
+
 MODES: tuple[Mode, ...] = get_args(Mode)
 LOSS_TERMS: tuple[LossTerm, ...] = get_args(LossTerm)
 KINDS: tuple[Kind, ...] = get_args(Kind)
-DECODE_MODES: tuple[DecodeMode, ...] = get_args(DecodeMode)
+DECODE_PRETRAINED = "pretrained"  # stands for the workspace's own pretrained models in a recipe
+
+MODES: tuple[DecodeMode, ...] = get_args(DecodeMode)

@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 from yaml import YAMLError
 
-from kdspeech.choices import KINDS, Kind, LossTerm, Mode
+from kdspeech.choices import KINDS, PRETRAINED, Kind, LossTerm, Mode
 from kdspeech.errors import ConfigError
 
 
@@ -32,6 +32,7 @@ class VocabularyConfig(Strict):
 class TeacherConfig(Strict):
     """One speaker's teacher: a SpeechBrain Conformer with a CTC head and an attention decoder."""
 
+    start: Literal["random", "pretrained"] = "random"  # where all teachers begin; `kdspeech pretrain` makes the latter
     num_mels: int = 80
     subsampling: Literal[2, 4] = 4  # feature frames per encoder frame
     d_model: int = 96
@@ -74,7 +75,7 @@ class TargetConfig(Strict):
 class StudentConfig(Strict):
     """A NeMo encoder with a CTC head and a Transformer decoder."""
 
-    encoder: str | None = None  # .nemo file or published name; None builds `encoder_config` from scratch
+    encoder: str | None = None  # `pretrained` (the workspace's own), .nemo file, published name; None: from scratch
     encoder_config: dict[str, Any] | None = None  # keyword arguments of NeMo's ConformerEncoder
     num_mels: int = 80
     preprocessor_config: dict[str, Any] | None = None  # keyword arguments of NeMo's AudioToMelSpectrogramPreprocessor
@@ -90,6 +91,10 @@ class StudentConfig(Strict):
         if (self.encoder is None) == (self.encoder_config is None):
             raise ValueError("give either `encoder` (a checkpoint) or `encoder_config` (from scratch)")
         return self
+
+    def starting_from(self, encoder: str) -> "StudentConfig":
+        """The same student, from a checkpoint: `pretrained`, a .nemo file or a published name."""
+        return self.model_copy(update={"encoder": encoder, "encoder_config": None})
 
 
 class StageConfig(Strict):
@@ -117,6 +122,67 @@ class TrainingConfig(Strict):
     save_top_k: int = Field(1, ge=1)  # checkpoints kept by validation score, best.ckpt among them
 
 
+Range = tuple[float, float]  # smallest and largest; each utterance draws its own value between them
+
+
+class VoicesConfig(Strict):
+    """Synthetic voices: every utterance has one of its own."""
+
+    pitch: Range = (5, 99)  # espeak-ng's scale, 0-100
+    pitch_range: Range = (5, 95)  # espeak-ng's scale; 0 is a monotone
+    rate: Range = (110, 400)  # words a minute, drawn on a logarithmic scale
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "VoicesConfig":
+        return _with_ordered_ranges(self)
+
+
+class ColouringConfig(Strict):
+    """What lies between a synthetic mouth and the recogniser."""
+
+    speed: Range = (0.8, 1.25)  # of playing: moves tempo, pitch and formants together
+    silence_s: Range = (0.0, 0.25)  # seconds added at each end
+    reverb_share: float = Field(0.3, ge=0, le=1)  # of utterances that are said in a room
+    reverb_s: Range = (0.02, 0.2)  # seconds in which a room's echo decays by 60 dB
+    equaliser_db: float = Field(8.0, ge=0)  # largest gain or cut of a random smooth equaliser
+    telephone_share: float = Field(0.5, ge=0, le=1)  # of utterances that go through a telephone's band
+    low_cut_hz: Range = (50, 300)
+    high_cut_hz: Range = (3000, 4000)
+    snr_db: Range = (5, 45)  # of coloured noise, against the utterance's mean power
+    level_db: Range = (-30, -3)  # of the peak, against full scale
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "ColouringConfig":
+        return _with_ordered_ranges(self)
+
+
+def _with_ordered_ranges(config: Any) -> Any:
+    wrong = [name for name, value in config if isinstance(value, tuple) and value[0] > value[1]]
+    if wrong:
+        raise ValueError(f"the first value must not be above the second: {', '.join(wrong)}")
+    return config
+
+
+class FitConfig(Strict):
+    """One training on the synthetic voices."""
+
+    epochs: int = Field(gt=0)
+    batch_size: int = Field(32, gt=0)  # utterances
+    learning_rate: float = Field(gt=0)
+
+
+class PretrainingConfig(Strict):
+    """What `kdspeech pretrain` makes: an encoder with a CTC head, and the start of all teachers."""
+
+    encoder_config: dict[str, Any] | None = None  # of NeMo's ConformerEncoder; None: the student's own
+    utterances: int = Field(gt=0)  # spread evenly over the lexicon
+    valid_utterances: int = Field(200, gt=0)  # voices apart, only watched
+    voices: VoicesConfig = VoicesConfig()
+    colouring: ColouringConfig = ColouringConfig()
+    encoder: FitConfig
+    teacher: FitConfig
+
+
 class Recipe(Strict):
     """Everything that decides a run, but the data and the seed."""
 
@@ -128,6 +194,20 @@ class Recipe(Strict):
     student: StudentConfig
     training: TrainingConfig
     stages: tuple[StageConfig, ...] = Field(min_length=1)
+    pretraining: PretrainingConfig | None = None
+
+    @property
+    def encoder_config(self) -> dict[str, Any] | None:
+        """The encoder's architecture, where the recipe describes it: the student's, or that of `pretraining`."""
+        if self.student.encoder is None:
+            return self.student.encoder_config
+        if self.student.encoder == PRETRAINED and self.pretraining is not None:
+            return self.pretraining.encoder_config
+        return None
+
+    def starting_from(self, encoder: str) -> "Recipe":
+        """The same recipe with another start for the student: `pretrained`, a .nemo file or a published name."""
+        return self.model_copy(update={"student": self.student.starting_from(encoder)})
 
 
 def recipe_names() -> list[str]:

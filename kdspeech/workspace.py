@@ -61,6 +61,20 @@ class Workspace:
         return self.teachers_dir / speaker
 
     @property
+    def pretrained_dir(self) -> Path:
+        """What `kdspeech pretrain` makes, apart from any speaker of the corpus."""
+        return self.root / "pretrained"
+
+    @property
+    def pretrained_encoder_path(self) -> Path:
+        return self.pretrained_dir / "encoder.nemo"
+
+    @property
+    def pretrained_teacher_dir(self) -> Path:
+        """A trained start for every teacher."""
+        return self.pretrained_dir / "teacher"
+
+    @property
     def dumps_dir(self) -> Path:
         return self.root / "dumps"
 
