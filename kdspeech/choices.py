@@ -12,6 +12,4 @@ PRETRAINED = "pretrained"  # stands for the workspace's own pretrained models in
 MODES: tuple[Mode, ...] = get_args(Mode)
 LOSS_TERMS: tuple[LossTerm, ...] = get_args(LossTerm)
 KINDS: tuple[Kind, ...] = get_args(Kind)
-DECODE_PRETRAINED = "pretrained"  # stands for the workspace's own pretrained models in a recipe
-
-MODES: tuple[DecodeMode, ...] = get_args(DecodeMode)
+DECODE_MODES: tuple[DecodeMode, ...] = get_args(DecodeMode)
