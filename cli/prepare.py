@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from kdspeech.cli.options import common_options, force_option, set_option, speakers_option
+from kdspeech.cli.options import choices_callback, common_options, force_option, set_option, speakers_option
 from kdspeech.corpora.reader import Option, Reader
 from kdspeech.corpora.registry import READERS
 
@@ -59,24 +59,17 @@ def _reader_option(reader: Reader, option: Option) -> Callable[[Function], Funct
     flag, default = f"--{option.name.replace('_', '-')}", reader.default_of(option)
     if option.kind == "flag":
         return click.option(flag, is_flag=True, default=default, help=option.help)
-    if option.kind == "names":
-        default, callback = ",".join(default), _split_names
-    else:
-        callback = None
+    names = option.kind == "names"
     return click.option(
         flag,
         option.name,
-        type=click.Choice(option.choices) if option.choices else str,
-        default=default,
+        type=click.Choice(option.choices) if option.choices and not names else str,
+        default=",".join(default) if names else default,
         show_default=bool(default),
-        callback=callback,
+        callback=choices_callback(("all", *option.choices)) if names else None,
         metavar=option.metavar,
         help=option.help,
     )
-
-
-def _split_names(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
 def _prepare(corpus: str, root: Path, *, workspace: Path, recipe: str | None, **options: Any) -> None:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from kdspeech.corpora.reader import ReadCorpus, Reader
+from kdspeech.corpora.reader import ReadCorpus, Reader, check_folder
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ManifestError
 from kdspeech.lexicon import Lexicon
@@ -19,8 +19,7 @@ def read(root: Path) -> ReadCorpus:
     Raises:
         ManifestError: no such folder, no WAV file in it, or a WAV file whose name is not FSDD's.
     """
-    if not root.is_dir():
-        raise ManifestError(f"{root} is not a folder. Name the folder of the FSDD recordings with --root.")
+    check_folder(root, "the folder of the FSDD recordings")
     folder = root / "recordings" if (root / "recordings").is_dir() else root
     paths = sorted(folder.glob("*.wav"))
     if not paths:

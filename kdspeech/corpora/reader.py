@@ -3,9 +3,11 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from kdspeech.corpora.utterance import Utterance
+from kdspeech.errors import ManifestError
 from kdspeech.lexicon import Lexicon
 
 
@@ -24,8 +26,8 @@ class Option:
 
     name: str  # of the argument: `speaker_field` becomes --speaker-field
     help: str
-    kind: Literal["text", "flag", "names"] = "text"  # names: several, separated by commas, given as a tuple of str
-    choices: tuple[str, ...] = ()  # of a text, the values that are allowed; () allows any
+    kind: Literal["text", "flag", "names"] = "text"  # names: a tuple of some of `choices`, or ("all",)
+    choices: tuple[str, ...] = ()  # the values that are allowed; () allows any text
     metavar: str | None = None  # what stands for the value in the help
 
 
@@ -49,3 +51,18 @@ class Reader:
     def default_of(self, option: Option) -> Any:
         """The option's default, from the signature of `read`."""
         return inspect.signature(self.read).parameters[option.name].default
+
+
+def check_folder(root: Path, what: str) -> None:
+    """Refuses a corpus that is not there.
+
+    Raises:
+        ManifestError: `root` is not a folder.
+    """
+    if not root.is_dir():
+        raise ManifestError(f"{root} is not a folder. Name {what} with --root.")
+
+
+def named(names: Sequence[str], at_most: int = 5) -> str:
+    """The first of the names, for a report."""
+    return f"{', '.join(names[:at_most])}{', ...' if len(names) > at_most else ''}"
