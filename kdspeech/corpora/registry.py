@@ -1,10 +1,12 @@
 """The corpora that `kdspeech prepare` knows: a new one is a file beside this one, named in this list."""
 
-from kdspeech.corpora import fsdd, manifest, uaspeech
+from kdspeech.corpora import an4, folder, fsdd, manifest, torgo, uaspeech
 from kdspeech.corpora.reader import Reader
 from kdspeech.errors import ManifestError
 
-READERS: dict[str, Reader] = {reader.name: reader for reader in (uaspeech.READER, fsdd.READER, manifest.READER)}
+_MODULES = (uaspeech, torgo, an4, fsdd, manifest, folder)
+
+READERS: dict[str, Reader] = {module.READER.name: module.READER for module in _MODULES}
 
 
 def find_reader(name: str) -> Reader:
