@@ -48,8 +48,8 @@ def read(root: Path, microphone: str = "head", controls: bool = False) -> ReadCo
     check_folder(root, "TORGO's folder")
     if microphone not in MICROPHONES:
         raise ConfigError(f"TORGO has no microphone {microphone!r}. Known: {', '.join(MICROPHONES)}.")
-    folders = _speaker_folders(root)
     wanted = [name for name, band in SEVERITY.items() if controls or band != CONTROL]
+    folders = _speaker_folders(root, wanted)
     utterances: list[Utterance] = []
     gaps: dict[str, list[str]] = {}
     for speaker in wanted:
@@ -65,10 +65,13 @@ def read(root: Path, microphone: str = "head", controls: bool = False) -> ReadCo
     return ReadCorpus(split_by_production(utterances), gaps=tuple(_reports(gaps, absent)))
 
 
-def _speaker_folders(root: Path) -> dict[str, Path]:
-    folders = {path.name: path for path in (*root.glob("*"), *root.glob("*/*")) if path.name in SEVERITY}
+def _speaker_folders(root: Path, wanted: Sequence[str]) -> dict[str, Path]:
+    folders = {path.name: path for path in (*root.glob("*"), *root.glob("*/*")) if path.name in wanted}
     if not folders:
-        raise ManifestError(f"{root} holds no speaker's folder; expected F01, M01, FC01, ... Name TORGO's with --root.")
+        raise ManifestError(
+            f"{root} holds no folder of a speaker; expected some of {', '.join(wanted)}. Name TORGO's folder with "
+            "--root; FC01, MC01 and the other controls come with --controls."
+        )
     return folders
 
 

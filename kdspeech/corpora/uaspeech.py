@@ -77,10 +77,8 @@ def read(
     check_folder(root, "UASpeech's folder")
     wanted = [name for name, speaker in SPEAKERS.items() if controls or not speaker.is_control]
     words, gaps = read_word_list(root)
-    recordings, strangers = _recordings(_speaker_folders(root, version), wanted)
-    chosen = [
-        r for r in recordings if _asked(r.block, blocks) and _asked(r.microphone, microphones) and r.speaker in wanted
-    ]
+    recordings, strangers = _recordings(_speaker_folders(root, version, wanted))
+    chosen = [r for r in recordings if _asked(r.block, blocks) and _asked(r.microphone, microphones)]
     if not chosen:
         raise ManifestError(
             f"{root}, {version}: none of {len(recordings)} recordings is of blocks {','.join(blocks)} and microphones "
@@ -99,28 +97,28 @@ def _asked(name: str, asked: Sequence[str]) -> bool:
     return tuple(asked) == _ALL or name in asked
 
 
-def _speaker_folders(root: Path, version: str) -> dict[str, Path]:
-    """Each speaker's folder in `audio/VERSION`; in older copies of the originals in `audio` and `audio/control`."""
+def _speaker_folders(root: Path, version: str, wanted: Sequence[str]) -> dict[str, Path]:
+    """The speakers' folders in `audio/VERSION`; in older copies of the originals in `audio` and `audio/control`."""
     audio = root / "audio"
     base = audio / version
     if version == "original" and not base.is_dir():
         base = audio
-    folders = [path for parent in (base, base / "control") if parent.is_dir() for path in sorted(parent.iterdir())]
-    found = {path.name: path for path in folders if path.name in SPEAKERS and path.is_dir()}
+    found = {name: path for name in wanted for path in (base / name, base / "control" / name) if path.is_dir()}
     if not found:
         there = [name for name in VERSIONS if (audio / name).is_dir()]
-        way_out = f"Choose a --version that is there: {', '.join(there)}." if there else "Name UASpeech's with --root."
-        raise ManifestError(f"{base} holds no speaker's folder; expected F02, F03, ..., M16. {way_out}")
+        way_out = f"Choose a --version that is there: {', '.join(there)}" if there else "Name UASpeech's with --root"
+        raise ManifestError(
+            f"{base} holds no folder of a speaker; expected some of {', '.join(wanted)}. {way_out}; CF02 and the other "
+            "controls come with --controls."
+        )
     return found
 
 
-def _recordings(folders: Mapping[str, Path], wanted: Sequence[str]) -> tuple[list[_Recording], list[str]]:
-    """The recordings of the wanted speakers, and a report of files that are named otherwise."""
+def _recordings(folders: Mapping[str, Path]) -> tuple[list[_Recording], list[str]]:
+    """The recordings in the speakers' folders, and a report of files that are named otherwise."""
     recordings, strangers = [], []
-    for speaker in wanted:
-        if speaker not in folders:
-            continue
-        for name in sorted(os.listdir(folders[speaker])):
+    for speaker, folder in folders.items():
+        for name in sorted(os.listdir(folder)):
             if name.startswith(".") or not name.lower().endswith(".wav"):
                 continue  # a Macintosh's copies of attributes are called ._F02_B1_C1_M2.wav
             match = _NAME.fullmatch(name)
@@ -129,7 +127,7 @@ def _recordings(folders: Mapping[str, Path], wanted: Sequence[str]) -> tuple[lis
                 continue
             recordings.append(
                 _Recording(
-                    path=folders[speaker] / name,
+                    path=folder / name,
                     speaker=speaker,
                     block=match["block"].upper(),
                     word=match["word"].upper(),

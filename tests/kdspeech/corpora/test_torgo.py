@@ -123,8 +123,13 @@ def test_what_is_no_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_speakers_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match=r"holds no speaker's folder; expected F01"):
+    with pytest.raises(ManifestError, match=r"holds no folder of a speaker; expected some of F01, .*--root"):
         read(tmp_path)
+
+
+def test_controls_alone_need_the_option(add_session: Add) -> None:
+    with pytest.raises(ManifestError, match="controls come with --controls"):
+        read(add_session("FC01/Session1"))
 
 
 def test_a_microphone_without_recordings(add_session: Add) -> None:

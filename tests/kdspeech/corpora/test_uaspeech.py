@@ -149,7 +149,7 @@ def test_blocks_and_microphones_are_chosen(make_corpus: MakeCorpus) -> None:
 def test_the_other_versions(make_corpus: MakeCorpus, version: str) -> None:
     root = make_corpus(folder=f"audio/{version}")
     assert Path(read(root, version=version).utterances[0].audio_filepath).parent.parent.name == version
-    with pytest.raises(ManifestError, match=f"holds no speaker's folder.*--version that is there: {version}"):
+    with pytest.raises(ManifestError, match=f"holds no folder of a speaker.*--version that is there: {version}"):
         read(root)
 
 
@@ -265,8 +265,13 @@ def test_a_key_without_a_word(make_corpus: MakeCorpus) -> None:
 
 
 def test_a_folder_without_speakers(make_corpus: MakeCorpus) -> None:
-    with pytest.raises(ManifestError, match=r"holds no speaker's folder; expected F02.*--root"):
+    with pytest.raises(ManifestError, match=r"holds no folder of a speaker; expected some of M04, F03.*--root"):
         read(make_corpus(speakers=()))
+
+
+def test_controls_alone_need_the_option(make_corpus: MakeCorpus) -> None:
+    with pytest.raises(ManifestError, match="controls come with --controls"):
+        read(make_corpus(speakers=("CF02",)))
 
 
 def test_a_choice_that_leaves_nothing(make_corpus: MakeCorpus) -> None:
