@@ -8,6 +8,7 @@ from kdspeech.choices import MODES, Mode
 from kdspeech.cli.options import (
     choices_callback,
     common_options,
+    encoder_option,
     force_option,
     jobs_option,
     recipe_options,
@@ -28,6 +29,7 @@ from kdspeech.cli.options import (
 )
 @jobs_option
 @seed_option
+@encoder_option
 @recipe_options
 @force_option
 @common_options
@@ -37,6 +39,7 @@ def command(
     modes: tuple[Mode, ...],
     jobs: int | None,
     seed: int,
+    encoder: str | None,
     recipe: str | None,
     overrides: tuple[str, ...],
     force: bool,
@@ -58,7 +61,7 @@ def command(
     place = Workspace(workspace)
     table = loso(
         place,
-        recipe=resolve_recipe(place, recipe, overrides),
+        recipe=resolve_recipe(place, recipe, overrides, encoder),
         teachers=teachers,
         students=students,
         speakers=speakers,

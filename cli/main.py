@@ -10,6 +10,7 @@ from kdspeech.errors import KdspeechError
 
 COMMANDS = {
     "prepare": "Read a corpus, check its audio and write the manifest.",
+    "pretrain": "Train an encoder and the teachers' start on synthetic voices: no download.",
     "train-teachers": "Train one teacher per speaker, or bring your own.",
     "dump-teachers": "Let the teachers score every utterance and store it.",
     "aggregate": "Pool the teachers' scores into targets and print their ceiling.",

@@ -68,6 +68,11 @@ set_option = click.option(
     metavar="KEY=VALUE",
     help="Override one setting of the recipe, for example --set targets.temperature=4. May be repeated.",
 )
+encoder_option = click.option(
+    "--encoder",
+    metavar="FILE|NAME",
+    help="Start the student from this .nemo file or published name, or from `pretrained`, the workspace's own.",
+)
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights and data order.")
 jobs_option = click.option("--jobs", type=click.IntRange(min=1), help="Processes side by side.  [default: one a core]")
 
@@ -87,8 +92,11 @@ def recipe_options(function: Function) -> Function:
     return recipe_option(set_option(function))
 
 
-def resolve_recipe(workspace: "Workspace", recipe: str | None, overrides: tuple[str, ...] = ()) -> "Recipe":
-    """The recipe that was asked for, or the one that `prepare` chose for the workspace."""
+def resolve_recipe(
+    workspace: "Workspace", recipe: str | None, overrides: tuple[str, ...] = (), encoder: str | None = None
+) -> "Recipe":
+    """The recipe that was asked for, or the one that `prepare` chose; `encoder` is another start for its student."""
     from kdspeech.config import load_recipe
 
-    return load_recipe(recipe or workspace.corpus.recipe, overrides)
+    chosen = load_recipe(recipe or workspace.corpus.recipe, overrides)
+    return chosen if encoder is None else chosen.starting_from(encoder)

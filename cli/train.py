@@ -7,6 +7,7 @@ import click
 from kdspeech.choices import MODES, Mode
 from kdspeech.cli.options import (
     common_options,
+    encoder_option,
     force_option,
     recipe_options,
     resolve_recipe,
@@ -25,6 +26,7 @@ from kdspeech.cli.options import (
     help="Learn from transcripts alone, or also from the teachers' pooled CTC or decoder scores.",
 )
 @speakers_option("--teachers", required=False, help="Teachers to pool.  [default: all but the held-out speaker's]")
+@encoder_option
 @recipe_options
 @seed_option
 @force_option
@@ -33,6 +35,7 @@ def command(
     held_out: str,
     mode: Mode,
     teachers: list[str] | None,
+    encoder: str | None,
     recipe: str | None,
     overrides: tuple[str, ...],
     seed: int,
@@ -55,7 +58,7 @@ def command(
         place,
         held_out,
         mode,
-        recipe=resolve_recipe(place, recipe, overrides),
+        recipe=resolve_recipe(place, recipe, overrides, encoder),
         students=students,
         teachers=None if teachers is None else place.check_speakers(teachers),
         seed=seed,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from kdspeech.dumps.dump_teachers import dump_teachers
     from kdspeech.evaluation.evaluate import evaluate
     from kdspeech.evaluation.loso import loso
+    from kdspeech.pretraining.pretrain import pretrain
     from kdspeech.targets.aggregate import aggregate
     from kdspeech.teaching.train_teachers import train_teachers
     from kdspeech.training.train import train
@@ -23,6 +24,7 @@ __all__ = [
     "evaluate",
     "loso",
     "prepare",
+    "pretrain",
     "train",
     "train_teachers",
 ]
@@ -34,6 +36,7 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "loso": "evaluation.loso",
     "prepare": "corpora.prepare",
+    "pretrain": "pretraining.pretrain",
     "train": "training.train",
     "train_teachers": "teaching.train_teachers",
 }

@@ -101,6 +101,23 @@ class TeacherFamily(TeacherRegistry, Protocol):
         ...
 
 
+class PretrainableTeachers(TeacherRegistry, Protocol):
+    """What pretraining asks of `kdspeech.teachers`."""
+
+    def pretrain_initial(
+        self,
+        config: TeacherConfig,
+        vocabulary: Vocabulary,
+        folder: Path,
+        work: Path,
+        train: Sequence[Utterance],
+        valid: Sequence[Utterance],
+        seed: int,
+    ) -> None:
+        """Writes a trained start for every teacher to `folder`, its card last; goes on from what `work` holds."""
+        ...
+
+
 @dataclass(frozen=True)
 class Encoded:
     """The encoder's output."""
@@ -173,4 +190,12 @@ class StudentFamily(Protocol):
 
     def starting_speakers(self, config: StudentConfig) -> tuple[str, ...] | None:
         """Speakers heard by the checkpoint that the student starts from; () from scratch, None unknown."""
+        ...
+
+
+class PretrainableStudents(StudentFamily, Protocol):
+    """What pretraining asks of it."""
+
+    def export_encoder(self, student: Any, path: Path) -> None:
+        """Writes a student's encoder and CTC head as a .nemo file."""
         ...

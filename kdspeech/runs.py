@@ -92,7 +92,7 @@ class RunFolder:
         has_epoch = (self.checkpoints_dir / "last.ckpt").exists()
         if not self.config_path.exists() or not (has_epoch or self.is_finished):
             return False
-        faults = _differences(self.config(), _plain(config))
+        faults = differences(self.config(), plain(config))
         if faults:
             raise RunError(
                 f"{self.path} was made with other settings: {'; '.join(faults[:8])}. Redo it with --force, or choose "
@@ -124,7 +124,7 @@ class RunFolder:
             RunError: the run was begun with others.
         """
         if self.targets_path.exists():
-            faults = _differences(read_json(self.targets_path), _plain(details))
+            faults = differences(read_json(self.targets_path), plain(details))
             if faults:
                 raise RunError(
                     f"{self.path} was begun with other targets: {'; '.join(faults[:8])}. The dumps have changed since: "
@@ -142,18 +142,18 @@ class RunFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def _differences(old: Any, new: Any, key: str = "") -> list[str]:
+def differences(old: Any, new: Any, key: str = "") -> list[str]:
     """What two plain values differ in, one line each."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [*old, *(k for k in new if k not in old)]
-        return [line for k in keys for line in _differences(old.get(k), new.get(k), f"{key}.{k}" if key else str(k))]
+        return [line for k in keys for line in differences(old.get(k), new.get(k), f"{key}.{k}" if key else str(k))]
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         pairs = enumerate(zip(old, new, strict=True))
-        return [line for i, (a, b) in pairs for line in _differences(a, b, f"{key}.{i}")]
+        return [line for i, (a, b) in pairs for line in differences(a, b, f"{key}.{i}")]
     return [] if old == new else [f"{key} was {_short(old)}, now {_short(new)}"]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """As it would be read back from JSON: tuples as lists."""
     return json.loads(json.dumps(value))
 

@@ -1,5 +1,6 @@
 """The models that are trained. Importing this package is light; NeMo is loaded by the first call."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdspeech.config import StudentConfig
@@ -8,7 +9,7 @@ from kdspeech.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from kdspeech.students.hybrid import HybridStudent
 
-__all__ = ["build_student", "starting_speakers"]
+__all__ = ["build_student", "export_encoder", "starting_speakers"]
 
 
 def build_student(config: StudentConfig, vocabulary: Vocabulary, seed: int) -> "HybridStudent":
@@ -24,5 +25,19 @@ def build_student(config: StudentConfig, vocabulary: Vocabulary, seed: int) -> "
 
 
 def starting_speakers(config: StudentConfig) -> tuple[str, ...] | None:
-    """Speakers heard by the checkpoint that the student starts from; () from scratch, None where nobody knows."""
-    return () if config.encoder is None else None
+    """Speakers heard by the checkpoint that the student starts from.
+
+    () from scratch and for a checkpoint that `kdspeech pretrain` made; None for a foreign one, where nobody knows.
+    """
+    if config.encoder is None:
+        return ()
+    from kdspeech.pretraining.pretrained import speakers_heard
+
+    return speakers_heard(Path(config.encoder))
+
+
+def export_encoder(student: "HybridStudent", path: Path) -> None:
+    """Writes the student's encoder and CTC head as a .nemo file."""
+    from kdspeech.students.nemo_export import write_nemo
+
+    write_nemo(student, path)

@@ -101,18 +101,23 @@ def build_encoder(config: StudentConfig, vocabulary: Vocabulary) -> StartingPoin
             return _from_checkpoint(config, vocabulary)
         from nemo.collections.asr.modules import AudioToMelSpectrogramPreprocessor, ConformerEncoder
 
-        features = {
-            "sample_rate": SAMPLE_RATE,
-            "window_size": WINDOW_SIZE_S,
-            "window_stride": WINDOW_STRIDE_S,
-            "n_fft": 512,
-            "features": config.num_mels,
-            **(config.preprocessor_config or {}),
-        }
+        features = preprocessor_settings(config)
         preprocessor = _construct("student.preprocessor_config", AudioToMelSpectrogramPreprocessor, features)
         settings = {"feat_in": features["features"], **(config.encoder_config or {})}
         encoder = _construct("student.encoder_config", ConformerEncoder, settings)
         return StartingPoint(MelEncoder(preprocessor, _spec_augment(config), encoder), config)
+
+
+def preprocessor_settings(config: StudentConfig) -> dict[str, Any]:
+    """Keyword arguments of NeMo's AudioToMelSpectrogramPreprocessor."""
+    return {
+        "sample_rate": SAMPLE_RATE,
+        "window_size": WINDOW_SIZE_S,
+        "window_stride": WINDOW_STRIDE_S,
+        "n_fft": 512,
+        "features": config.num_mels,
+        **(config.preprocessor_config or {}),
+    }
 
 
 def _construct(key: str, factory: Callable[..., nn.Module], settings: dict[str, Any]) -> nn.Module:

@@ -27,7 +27,7 @@ from kdspeech.vocabulary import MODEL_NAME, Vocabulary
 HYPERPARAMS_NAME = "hyperparams.yaml"
 WEIGHTS_NAME = "asr.ckpt"
 TOKENIZER_NAME = "tokenizer.ckpt"
-INITIAL_ID = "initial"  # teacher_id of the untrained checkpoint
+INITIAL_ID = "initial"  # teacher_id of the checkpoint from which all start
 _FRONT_END_CHANNELS = 32  # of the last convolution in conformer.yaml
 
 
@@ -54,13 +54,28 @@ def train_initial(config: TeacherConfig, vocabulary: Vocabulary, folder: Path, s
 
 def starts_from(folder: Path, config: TeacherConfig, vocabulary: Vocabulary, seed: int) -> bool:
     """True if the folder's model has this architecture, vocabulary and seed."""
-    hyperparams, tokenizer = folder / HYPERPARAMS_NAME, folder / TOKENIZER_NAME
+    return has_architecture(folder, config, vocabulary) and _read_hyperparams(folder) == hyperparams_text(
+        config, vocabulary, seed
+    )
+
+
+def has_architecture(folder: Path, config: TeacherConfig, vocabulary: Vocabulary) -> bool:
+    """True if the folder's model has this architecture and vocabulary, whatever its weights began with."""
+    tokenizer = folder / TOKENIZER_NAME
     return (
-        hyperparams.exists()
-        and hyperparams.read_text(encoding="utf-8") == hyperparams_text(config, vocabulary, seed)
+        (folder / HYPERPARAMS_NAME).exists()
+        and _without_seed(_read_hyperparams(folder)) == _without_seed(hyperparams_text(config, vocabulary, seed=0))
         and tokenizer.exists()
         and Vocabulary.load(tokenizer).sha256 == vocabulary.sha256
     )
+
+
+def _read_hyperparams(folder: Path) -> str:
+    return (folder / HYPERPARAMS_NAME).read_text(encoding="utf-8")
+
+
+def _without_seed(hyperparams: str) -> list[str]:
+    return [line for line in hyperparams.splitlines() if not line.startswith("seed:")]
 
 
 def hyperparams_text(config: TeacherConfig, vocabulary: Vocabulary, seed: int) -> str:

@@ -18,8 +18,15 @@ from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import TeacherError
 from kdspeech.files import write_text
 from kdspeech.protocols import TeacherCard
-from kdspeech.teachers.conformer import HYPERPARAMS_NAME, load_model, own_checkpoint_sha256, save_model, starts_from
+from kdspeech.teachers.conformer import (
+    HYPERPARAMS_NAME,
+    has_architecture,
+    load_model,
+    own_checkpoint_sha256,
+    save_model,
+)
 from kdspeech.teachers.examples import IGNORED, Chosen, Example, collate, load_examples
+from kdspeech.teachers.progress import TrainingProgress
 from kdspeech.teaching.teacher_folder import LOG_NAME, OWN_FOLDER, read_teacher_card, write_teacher_card
 from kdspeech.vocabulary import Vocabulary
 
@@ -42,7 +49,7 @@ def train_teacher(
 
     Raises:
         TeacherError: an utterance is another speaker's, a recording is too short for its transcript, `initial` has
-            other settings, or the loss is not finite.
+            another architecture, or the loss is not finite.
     """
     strangers = sorted({u.speaker for u in (*train, *valid)} - {speaker})
     if strangers:
@@ -51,15 +58,15 @@ def train_teacher(
         )
     if not train:
         raise TeacherError(f"teacher {speaker}: no training utterances. Check the manifest's `split` fields.")
-    if not starts_from(initial, config, vocabulary, seed):
+    if not has_architecture(initial, config, vocabulary):
         raise TeacherError(
-            f"teacher {speaker}: {initial} has another architecture, vocabulary or seed than asked for. "
+            f"teacher {speaker}: {initial} has another architecture or vocabulary than asked for. "
             "Make the initial checkpoint again, and with it every teacher (--force)."
         )
     hparams = load_model(initial)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        trainer = _Trainer(speaker, config, hparams, seed)
+        trainer = Trainer(speaker, config, hparams, seed)
         trainer.fit(
             load_examples(speaker, train, vocabulary, config.subsampling, config.speeds),
             load_examples(speaker, valid, vocabulary, config.subsampling),
@@ -79,7 +86,7 @@ def train_teacher(
     write_teacher_card(folder, card)
 
 
-class _Trainer:
+class Trainer:
     """One training run: the model, its optimiser and its losses."""
 
     def __init__(self, speaker: str, config: TeacherConfig, hparams: dict[str, Any], seed: int) -> None:
@@ -100,8 +107,14 @@ class _Trainer:
             ),
         )
 
-    def fit(self, train: list[Example], valid: list[Example], log_path: Path) -> None:
-        """Runs every epoch, and logs a row for each: its number, learning rate at its end, both losses."""
+    def fit(
+        self, train: list[Example], valid: list[Example], log_path: Path, progress_path: Path | None = None
+    ) -> None:
+        """Runs every epoch, and logs a row for each: its number, learning rate at its end, both losses.
+
+        Args:
+            progress_path: where the state is kept after every epoch; where it is found, training goes on from it.
+        """
         config = self.config
         steps = config.epochs * math.ceil(len(train) / config.batch_size)
         optimizer = torch.optim.AdamW(
@@ -112,9 +125,11 @@ class _Trainer:
             fused=True,
         )  # fused: three times faster on the many small tensors of a small model
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, _warmup_then_cosine(steps, config.warmup_share))
-        log: list[dict[str, float]] = []
-        with console.progress(f"Training {self.speaker}", steps) as bar:
-            for epoch in range(config.epochs):
+        progress = TrainingProgress(progress_path, self.model, optimizer, scheduler, self.order)
+        log = progress.resume()
+        steps_done = len(log) * steps // config.epochs
+        with console.progress(f"Training {self.speaker}", steps, steps_done) as bar:
+            for epoch in range(len(log), config.epochs):
                 self.model.train()
                 total = 0.0
                 for batch in self._batches(train):
@@ -134,6 +149,7 @@ class _Trainer:
                         "valid_loss": self._mean_loss(valid),
                     }
                 )
+                progress.keep(log)
                 write_text(log_path, "".join(json.dumps(row) + "\n" for row in log))
 
     def _batches(self, examples: list[Example]) -> list[list[Chosen]]:

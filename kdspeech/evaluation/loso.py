@@ -17,6 +17,7 @@ from kdspeech.evaluation.loso_table import LosoRow, LosoTable
 from kdspeech.evaluation.zero_shot import zero_shot
 from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.files import count_lines, write_json, write_text
+from kdspeech.pretraining.pretrained import resolve_student
 from kdspeech.protocols import StudentFamily, TeacherFamily
 from kdspeech.runs import RunFolder
 from kdspeech.scoring.score import Scores
@@ -166,10 +167,11 @@ def _each(
 def _zero_shot_row(
     workspace: Workspace, recipe: Recipe, teachers: TeacherFamily, folds: Sequence[str]
 ) -> list[LosoRow]:
-    """The student's published encoder as it comes, with its own CTC head; no row for an encoder from scratch."""
-    if recipe.student.encoder is None:
+    """The student's pretrained encoder as it comes, with its own CTC head; no row for an encoder from scratch."""
+    encoder = resolve_student(workspace, recipe.student).encoder
+    if encoder is None:
         return []
-    scores = zero_shot(workspace, recipe.student.encoder, teachers, folds)
+    scores = zero_shot(workspace, encoder, teachers, folds)
     return [] if scores is None else [LosoRow("zero-shot student encoder", scores)]
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from kdspeech import console
 from kdspeech.audio import load_audio
+from kdspeech.choices import PRETRAINED
 from kdspeech.config import Recipe, TeacherConfig
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.files import count_lines, read_json, sha256_of_text, write_json
+from kdspeech.pretraining.pretrained import pretrained_teacher
 from kdspeech.protocols import Teacher, TeacherFamily
 from kdspeech.scoring.score import Scores, score_texts
 from kdspeech.teaching.teacher_folder import (
@@ -65,7 +67,7 @@ def train_teachers(
         speakers: names, or ["all"].
         external: speaker -> SpeechBrain folder, .nemo file or published name, to register instead of training.
         jobs: processes side by side; None takes one a core.
-        force: makes the initial checkpoint and these speakers' teachers again.
+        force: makes the random initial checkpoint and these speakers' teachers again.
 
     Raises:
         KdspeechError: an unknown speaker, a speaker without utterances, or a teacher that cannot be trained or loaded.
@@ -89,11 +91,9 @@ def _train_missing(
     jobs: int | None,
     force: bool,
 ) -> None:
-    vocabulary, initial = workspace.vocabulary, workspace.initial_teacher_dir
+    vocabulary = workspace.vocabulary
     vocabulary.check_round_trip(u.text for u in workspace.utterances)
-    if force:
-        shutil.rmtree(initial, ignore_errors=True)
-    teachers.train_initial(config, vocabulary, initial, seed)
+    initial = _common_start(workspace, config, teachers, seed, force)
     start = read_teacher_card(initial).checkpoint_sha256
     arguments = []
     for name in names:
@@ -123,6 +123,17 @@ def _train_missing(
             ),
         )
     _warn_of_other_starts(workspace, start)
+
+
+def _common_start(workspace: Workspace, config: TeacherConfig, teachers: TeacherFamily, seed: int, force: bool) -> Path:
+    """The one checkpoint from which all teachers start: pretrained, or of random weights that are made here."""
+    if config.start == PRETRAINED:
+        return pretrained_teacher(workspace)
+    initial = workspace.initial_teacher_dir
+    if force:
+        shutil.rmtree(initial, ignore_errors=True)
+    teachers.train_initial(config, workspace.vocabulary, initial, seed)
+    return initial
 
 
 def _epochs_done(folder: Path, started: float) -> int:
@@ -211,7 +222,8 @@ def _settings_sha256(
 ) -> str:
     """Hash of everything that decides a teacher's weights, and of the utterances that it is scored on."""
     used = [asdict(u) for u in utterances if u.split != "test"]
-    parts = (config.model_dump(mode="json"), vocabulary.sha256, start, used, seed)
+    settings = config.model_dump(mode="json", exclude={"start"})  # `start`, the hash, says what it came to
+    parts = (settings, vocabulary.sha256, start, used, seed)
     return sha256_of_text(json.dumps(parts, sort_keys=True))
 
 

@@ -46,6 +46,7 @@ class StagePlan:
     temperature: float  # of the distillation targets
     seed: int
     steps_per_epoch: int
+    has_decoder: bool = True  # False: the decoder has learnt nothing, and is not listened to
 
     @property
     def num_steps(self) -> int:
@@ -106,7 +107,7 @@ class StageModule(lightning.LightningModule):
         self._on_epoch = on_epoch
         self._means = _Means()
         self._step_values: dict[str, torch.Tensor] = {}
-        self._validation = Validation()
+        self._validation = Validation(plan.has_decoder)
         self._display = ExitStack()
         self._bar: console.Bar | None = None
         prepare_parts(student, plan.stage)
@@ -162,7 +163,7 @@ class StageModule(lightning.LightningModule):
             self._bar.advance()
 
     def on_validation_epoch_start(self) -> None:
-        self._validation = Validation()
+        self._validation = Validation(self.plan.has_decoder)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._validation.add(self.student, batch)

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 from kdspeech import console
 from kdspeech.choices import LossTerm, Mode
 from kdspeech.config import Recipe
+from kdspeech.corpora.utterance import Utterance
 from kdspeech.files import write_text
-from kdspeech.folds import Fold
 from kdspeech.runs import RunFolder
 from kdspeech.targets.target_set import TargetSet
 from kdspeech.training.batches import AudioCache, Collator, EpochBatches, UtteranceDataset
@@ -30,7 +30,8 @@ _VALID_BATCH = 64  # utterances
 class TrainingTask:
     """What is to be trained, on what."""
 
-    fold: Fold
+    train: tuple[Utterance, ...]
+    valid: tuple[Utterance, ...]
     vocabulary: Vocabulary
     mode: Mode
     recipe: Recipe
@@ -44,6 +45,10 @@ class TrainingTask:
     @property
     def needs_position_targets(self) -> bool:
         return self._has_term("token_kl")
+
+    def has_decoder(self, stage: int) -> bool:
+        """True if a decoder has learnt something in this stage (from 0) or an earlier one, so that it can be heard."""
+        return any("decoder" in done.train for done in self.recipe.stages[: stage + 1])
 
     def _has_term(self, name: LossTerm) -> bool:
         return any(stage.losses[self.mode].get(name, 0) > 0 for stage in self.recipe.stages)
@@ -74,9 +79,18 @@ class StageRunner:
     def _run_stage(self, index: int, state: Mapping[str, Any] | None) -> None:
         task, stage, training = self._task, self._task.recipe.stages[index], self._task.recipe.training
         order_seed = epoch_seed(task.seed, index, 0)
-        batches = EpochBatches(task.fold.train, training.batch_size, order_seed, training.speeds)
+        batches = EpochBatches(task.train, training.batch_size, order_seed, training.speeds)
         temperature = task.targets.temperature if task.targets is not None else 1.0
-        plan = StagePlan(index, stage, training, stage.losses[task.mode], temperature, task.seed, len(batches))
+        plan = StagePlan(
+            index,
+            stage,
+            training,
+            stage.losses[task.mode],
+            temperature,
+            task.seed,
+            steps_per_epoch=len(batches),
+            has_decoder=task.has_decoder(index),
+        )
         module = StageModule(self._student, plan, self._save)
         first_epoch = 0
         if state is not None:
@@ -98,13 +112,13 @@ class StageRunner:
         task = self._task
         frame_counter = self._student.num_frames if task.needs_frame_targets else None
         collator = Collator(task.vocabulary, task.targets, frame_counter, task.needs_position_targets)
-        dataset = UtteranceDataset(task.fold.train, task.vocabulary, self._cache)
+        dataset = UtteranceDataset(task.train, task.vocabulary, self._cache)
         return _loader(dataset, batches, collator)
 
     def _valid_loader(self) -> "DataLoader[Any]":
         task = self._task
-        dataset = UtteranceDataset(task.fold.valid, task.vocabulary, self._cache)
-        batches = EpochBatches(task.fold.valid, _VALID_BATCH, seed=0, shuffle=False)
+        dataset = UtteranceDataset(task.valid, task.vocabulary, self._cache)
+        batches = EpochBatches(task.valid, _VALID_BATCH, seed=0, shuffle=False)
         return _loader(dataset, batches, Collator(task.vocabulary))
 
     def _save(self, module: StageModule, result: EpochResult) -> None:
@@ -144,7 +158,8 @@ def _loader(dataset: UtteranceDataset, batches: EpochBatches, collator: Collator
 def _epoch_line(stage: str, epochs: int, result: EpochResult, seconds: float) -> str:
     shown = {k: v for k, v in result.train.items() if k not in ("learning_rate", "gradient_norm", "valid_frame_ratio")}
     losses = ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
+    decoder = "" if result.valid.decoder_wra is None else f", decoder {result.valid.decoder_wra:.1f} %"
     return (
-        f"{stage} {result.epoch}/{epochs}: {losses}; valid WRA ctc {result.valid.ctc_wra:.1f} %, decoder "
-        f"{result.valid.decoder_wra:.1f} %; {seconds:.0f} s"
+        f"{stage} {result.epoch}/{epochs}: {losses}; valid WRA ctc {result.valid.ctc_wra:.1f} %{decoder}; "
+        f"{seconds:.0f} s"
     )

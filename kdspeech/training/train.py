@@ -10,10 +10,11 @@ from typing import Any
 
 from kdspeech import console
 from kdspeech.choices import MODES, Mode
-from kdspeech.config import Recipe
+from kdspeech.config import Recipe, StudentConfig
 from kdspeech.errors import ConfigError, RunError
 from kdspeech.files import sha256_of_file
 from kdspeech.folds import Fold, FoldProof, Provenance, make_fold
+from kdspeech.pretraining.pretrained import resolve_student
 from kdspeech.protocols import StudentFamily, TeacherCard
 from kdspeech.runs import RunFolder
 from kdspeech.targets.aggregate import aggregate
@@ -59,16 +60,17 @@ def train(
     cards = [] if mode == "labels" else teacher_cards(workspace, held_out, teachers)
     fold = make_fold(workspace.utterances, held_out, [card.teacher_id for card in cards])
     run = RunFolder(workspace.run_dir(recipe.name, held_out, mode, seed))
-    config = run_config(workspace, held_out, mode, recipe, cards, seed)
+    start = resolve_student(workspace, recipe.student)
+    config = run_config(workspace, held_out, mode, recipe, cards, seed, checkpoint_sha256(start))
     if force:
         run.clear()
     begun = run.exists_with(config)
     if begun and run.is_finished:
         console.remark(f"{run.path} is finished: skipped. Redo it with --force.")
         return run.path
-    proof, targets = _prove_fold(workspace, fold, cards, recipe, students)
-    task = TrainingTask(fold, workspace.vocabulary, mode, recipe, seed, targets)
-    student = students.build_student(recipe.student, workspace.vocabulary, seed)
+    proof, targets = _prove_fold(workspace, fold, cards, recipe, start, students)
+    task = TrainingTask(fold.train, fold.valid, workspace.vocabulary, mode, recipe, seed, targets)
+    student = students.build_student(start, workspace.vocabulary, seed)
     _check_data(task, student)
     if begun:
         console.remark(f"{run.path} is continued.")
@@ -98,10 +100,26 @@ def teacher_cards(workspace: Workspace, held_out: str, names: Sequence[str] | No
     return cards
 
 
+def checkpoint_sha256(start: StudentConfig) -> str | None:
+    """Hash of the .nemo file that a student starts from; None from scratch, and for a published name."""
+    path = Path(start.encoder) if start.encoder else None
+    return sha256_of_file(path) if path is not None and path.is_file() else None
+
+
 def run_config(
-    workspace: Workspace, held_out: str, mode: Mode, recipe: Recipe, cards: Sequence[TeacherCard], seed: int
+    workspace: Workspace,
+    held_out: str,
+    mode: Mode,
+    recipe: Recipe,
+    cards: Sequence[TeacherCard],
+    seed: int,
+    encoder_sha256: str | None = None,
 ) -> dict[str, Any]:
-    """Everything that decides a run, as plain JSON values: settings of this mode and hashes of what goes in."""
+    """Everything that decides a run, as plain JSON values: settings of this mode and hashes of what goes in.
+
+    Args:
+        encoder_sha256: of the student's starting checkpoint, so that another pretraining is another run.
+    """
     stages = [stage.model_dump(mode="json") for stage in recipe.stages]
     for stage in stages:
         if mode not in stage["losses"]:
@@ -122,18 +140,24 @@ def run_config(
             "manifest": sha256_of_file(workspace.manifest_path),
             "vocabulary": workspace.vocabulary.sha256,
             "teachers": {card.teacher_id: card.checkpoint_sha256 for card in cards},
+            "encoder": encoder_sha256,
         },
     }
 
 
 def _prove_fold(
-    workspace: Workspace, fold: Fold, cards: Sequence[TeacherCard], recipe: Recipe, students: StudentFamily
+    workspace: Workspace,
+    fold: Fold,
+    cards: Sequence[TeacherCard],
+    recipe: Recipe,
+    start: StudentConfig,
+    students: StudentFamily,
 ) -> tuple[FoldProof, TargetSet | None]:
     """Proves the fold, and pools its teachers, if it has any, into the targets that the workspace keeps."""
     provenances = [Provenance(card.teacher_id, "teacher", card.speakers) for card in cards]
     provenances.append(Provenance(str(workspace.vocabulary_dir), "vocabulary", workspace.corpus.vocabulary_speakers))
-    heard = students.starting_speakers(recipe.student)
-    provenances.append(Provenance(recipe.student.encoder or "random weights", "checkpoint", heard))
+    heard = students.starting_speakers(start)
+    provenances.append(Provenance(start.encoder or "random weights", "checkpoint", heard))
     proof = fold.validate(provenances)  # before anything is computed
     if not cards:
         return proof, None
@@ -143,6 +167,6 @@ def _prove_fold(
 
 def _check_data(task: TrainingTask, student: Any) -> None:
     speeds, vocabulary = task.recipe.training.speeds, task.vocabulary
-    check_targets(task.fold.train, task.targets or {}, task.needs_frame_targets, task.needs_position_targets)
-    check_frames(task.fold.train, vocabulary, student.num_frames, max(speeds))
-    check_frames(task.fold.valid, vocabulary, student.num_frames, 1.0)
+    check_targets(task.train, task.targets or {}, task.needs_frame_targets, task.needs_position_targets)
+    check_frames(task.train, vocabulary, student.num_frames, max(speeds))
+    check_frames(task.valid, vocabulary, student.num_frames, 1.0)

@@ -3,12 +3,14 @@
 Shapes: B batch, T frames, V vocabulary.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from kdspeech.decoding.autoregressive import greedy_decoder
 from kdspeech.decoding.ctc import greedy_ctc
+from kdspeech.decoding.hypothesis import Hypothesis
 from kdspeech.protocols import Student
 from kdspeech.scoring.score import score_texts
 from kdspeech.training.batches import Batch
@@ -20,7 +22,7 @@ class ValidationResult:
     """How the student does on held-back productions of the training speakers."""
 
     ctc_wra: float  # %, greedy CTC
-    decoder_wra: float  # %, autoregressive decoder
+    decoder_wra: float | None  # %, autoregressive decoder; None where it was not listened to
     ctc_loss: float  # nats a token
     correct: int  # utterances that greedy CTC has right
     total: int
@@ -35,6 +37,7 @@ class ValidationResult:
 class Validation:
     """Collects the hypotheses of one pass over the validation set."""
 
+    with_decoder: bool = True
     references: dict[str, str] = field(default_factory=dict)
     by_ctc: dict[str, str] = field(default_factory=dict)
     by_decoder: dict[str, str] = field(default_factory=dict)
@@ -43,21 +46,24 @@ class Validation:
 
     @torch.inference_mode()
     def add(self, student: Student, batch: Batch) -> None:
-        """Decodes a batch with both heads."""
+        """Decodes a batch with the CTC head and, if asked for, the decoder."""
         encoded = student.encode(batch.waveforms, batch.lengths)
         log_probs = student.ctc_log_probs(encoded)  # [B, T, V+1]
         vocabulary = student.vocabulary
         loss = ctc_loss(log_probs, encoded.num_frames, batch.tokens, batch.num_tokens, vocabulary.blank_id)
         self.loss_sum += float(loss.sum)
         self.num_tokens += int(loss.count)
-        ctc = greedy_ctc(log_probs, encoded.num_frames, vocabulary)
-        decoder = greedy_decoder(student, encoded, encoded.num_frames)
-        for utt_id, text, by_ctc, by_decoder in zip(batch.utt_ids, batch.texts, ctc, decoder, strict=True):
-            self.references[utt_id] = text
-            self.by_ctc[utt_id], self.by_decoder[utt_id] = by_ctc.text, by_decoder.text
+        self.references.update(zip(batch.utt_ids, batch.texts, strict=True))
+        _keep(self.by_ctc, batch.utt_ids, greedy_ctc(log_probs, encoded.num_frames, vocabulary))
+        if self.with_decoder:
+            _keep(self.by_decoder, batch.utt_ids, greedy_decoder(student, encoded, encoded.num_frames))
 
     def result(self) -> ValidationResult:
         """Scores what was collected."""
         ctc = score_texts(self.references, self.by_ctc)
-        decoder = score_texts(self.references, self.by_decoder)
-        return ValidationResult(ctc.wra, decoder.wra, self.loss_sum / self.num_tokens, ctc.correct, ctc.utterances)
+        decoder_wra = score_texts(self.references, self.by_decoder).wra if self.with_decoder else None
+        return ValidationResult(ctc.wra, decoder_wra, self.loss_sum / self.num_tokens, ctc.correct, ctc.utterances)
+
+
+def _keep(texts: dict[str, str], utt_ids: Sequence[str], hypotheses: Sequence[Hypothesis]) -> None:
+    texts.update((utt_id, hypothesis.text) for utt_id, hypothesis in zip(utt_ids, hypotheses, strict=True))

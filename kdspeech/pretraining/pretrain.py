@@ -1,0 +1,205 @@
+"""`pretrain`: an encoder with a CTC head, and the start of all teachers, from synthetic voices alone.
+
+No audio of the corpus is opened before both are finished; then the encoder is scored on it, and the score decides
+nothing.
+"""
+
+import importlib.metadata
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kdspeech import console
+from kdspeech.audio import SAMPLES_PER_FEATURE_FRAME
+from kdspeech.config import PretrainingConfig, Recipe, StudentConfig
+from kdspeech.errors import ConfigError, RunError
+from kdspeech.evaluation.zero_shot import zero_shot
+from kdspeech.fanout import default_jobs, run_jobs
+from kdspeech.files import check_writable, count_lines, read_json, sha256_of_file, write_json
+from kdspeech.pretraining.fits import encoder_recipe, epoch_logs, teacher_config, train_encoder, train_teacher_start
+from kdspeech.pretraining.pretrained import CARD_NAME, PretrainedCard, read_card, write_card
+from kdspeech.pretraining.synthetic import synthesise
+from kdspeech.protocols import PretrainableStudents, PretrainableTeachers
+from kdspeech.runs import differences, plain
+from kdspeech.teaching.teacher_folder import read_teacher_card
+from kdspeech.training.losses import frames_needed
+from kdspeech.vocabulary import Vocabulary
+from kdspeech.workspace import Workspace
+
+_SETTINGS_NAME = "settings.json"  # written first: what is being made
+_CONFORMER_SUBSAMPLING = 4  # NeMo's default, where encoder_config does not say
+
+
+def pretrain(
+    workspace: Workspace,
+    *,
+    recipe: Recipe,
+    students: PretrainableStudents,
+    teachers: PretrainableTeachers,
+    seed: int = 0,
+    jobs: int | None = None,
+    evaluate: bool = True,
+    force: bool = False,
+) -> PretrainedCard:
+    """Makes `pretrained/encoder.nemo` and `pretrained/teacher` of the workspace's lexicon; `pretrained.json` last.
+
+    Finished work is skipped, and a killed training goes on after its last epoch.
+
+    Args:
+        jobs: processes side by side; None takes one a core. Encoder and teachers' start train in one each.
+        evaluate: prints the encoder's WRA on every speaker of the corpus when all is done.
+
+    Raises:
+        ConfigError: the recipe describes no pretraining, or no encoder.
+        RunError: the workspace's pretraining was begun with other settings.
+        KdspeechError: no lexicon, no synthesiser, or a training that failed.
+    """
+    config, student = pretraining_of(recipe)
+    folder, vocabulary = workspace.pretrained_dir, workspace.vocabulary
+    vocabulary.check_round_trip(workspace.lexicon.words)
+    settings = _settings(workspace, recipe, config, student, seed)
+    check_writable(folder)
+    if force:
+        (folder / CARD_NAME).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    _check_begun(folder, settings)
+    card = read_card(folder)
+    if card is not None:
+        console.remark(f"{folder} is finished: skipped. Redo it with --force.")
+    else:
+        card = _make(workspace, recipe, config, student, settings, students, teachers, seed, jobs)
+    if evaluate:
+        print_zero_shot(workspace, teachers)
+    return card
+
+
+def pretraining_of(recipe: Recipe) -> tuple[PretrainingConfig, StudentConfig]:
+    """A recipe's pretraining, and the student whose encoder and CTC head it trains: built from scratch, no decoder.
+
+    Raises:
+        ConfigError: the recipe describes no pretraining, or no encoder.
+    """
+    if recipe.pretraining is None:
+        raise ConfigError(
+            f"recipe {recipe.name} has no section `pretraining`. Take one that has: "
+            "--recipe conformer_xs_from_pretrained."
+        )
+    encoder_config = recipe.pretraining.encoder_config or recipe.student.encoder_config
+    if encoder_config is None:
+        raise ConfigError(f"recipe {recipe.name} does not describe an encoder: add pretraining.encoder_config.")
+    update = {"encoder": None, "encoder_config": encoder_config, "decoder_layers": 0}
+    return recipe.pretraining, recipe.student.model_copy(update=update)
+
+
+def _settings(
+    workspace: Workspace, recipe: Recipe, config: PretrainingConfig, student: StudentConfig, seed: int
+) -> dict[str, Any]:
+    """Everything that decides the models, as plain JSON values."""
+    of_student = {"encoder_config", "num_mels", "preprocessor_config", "spec_augment"}
+    settings = {
+        "pretraining": config.model_dump(mode="json", exclude={"encoder_config"}),
+        "student": student.model_dump(mode="json", include=of_student),
+        "teacher": teacher_config(recipe.teacher, config).model_dump(mode="json", exclude={"start"}),
+        "seed": seed,
+        "words": list(workspace.lexicon.words),
+        "vocabulary": workspace.vocabulary.sha256,
+    }
+    whole: dict[str, Any] = plain(settings)
+    return whole
+
+
+def _check_begun(folder: Path, settings: dict[str, Any]) -> None:
+    """Refuses to go on with other settings than a pretraining was begun with.
+
+    Raises:
+        RunError: names what differs.
+    """
+    path = folder / _SETTINGS_NAME
+    faults = differences(read_json(path), settings) if path.exists() else []
+    if faults:
+        raise RunError(
+            f"{folder} was made with other settings: {'; '.join(faults[:8])}. Redo it with --force; students and "
+            "teachers that started from it have to be trained again, too."
+        )
+
+
+def _make(
+    workspace: Workspace,
+    recipe: Recipe,
+    config: PretrainingConfig,
+    student: StudentConfig,
+    settings: dict[str, Any],
+    students: PretrainableStudents,
+    teachers: PretrainableTeachers,
+    seed: int,
+    jobs: int | None,
+) -> PretrainedCard:
+    folder, started = workspace.pretrained_dir, time.monotonic()
+    write_json(folder / _SETTINGS_NAME, settings)
+    words, log_dir, jobs = workspace.lexicon.words, workspace.root / "logs" / "pretrain", jobs or default_jobs(2)
+    samples = _samples_needed(words, workspace.vocabulary, recipe.teacher.subsampling, student)
+    corpus = synthesise(folder / "voices", words, samples, config, seed, jobs, log_dir)
+    console.remark(
+        f"{len(corpus.utterances)} synthetic utterances by {corpus.num_voices} voices, {corpus.hours:.2f} hours."
+    )
+    logs = epoch_logs(workspace)
+    run_jobs(
+        _call,
+        [
+            (train_encoder, students, workspace.root, encoder_recipe(recipe, student, config), corpus, seed),
+            (train_teacher_start, teachers, workspace.root, teacher_config(recipe.teacher, config), corpus, seed),
+        ],
+        "Pretraining encoder and teachers, epochs",
+        log_dir,
+        jobs,
+        counter=(config.encoder.epochs + config.teacher.epochs, lambda: sum(count_lines(log) for log in logs)),
+    )
+    card = PretrainedCard(
+        settings=settings,
+        seed=seed,
+        vocabulary_sha256=workspace.vocabulary.sha256,
+        encoder_sha256=sha256_of_file(workspace.pretrained_encoder_path),
+        teacher_sha256=read_teacher_card(workspace.pretrained_teacher_dir).checkpoint_sha256,
+        num_utterances=len(corpus.utterances),
+        num_voices=corpus.num_voices,
+        hours=round(corpus.hours, 4),
+        seconds=round(time.monotonic() - started, 1),
+        versions={name: importlib.metadata.version(name) for name in ("kdspeech", "torch", "nemo_toolkit")},
+    )
+    write_card(folder, card)
+    console.remark(f"Wrote {workspace.pretrained_encoder_path} and {workspace.pretrained_teacher_dir}.")
+    return card
+
+
+def _samples_needed(
+    words: tuple[str, ...], vocabulary: Vocabulary, subsampling: int, student: StudentConfig
+) -> tuple[int, ...]:
+    """Samples from which the coarser of teacher and student has frames enough for each word under CTC."""
+    coarser = max(subsampling, (student.encoder_config or {}).get("subsampling_factor", _CONFORMER_SUBSAMPLING))
+    ids = [torch.tensor([vocabulary.encode(word)]) for word in words]
+    frames = [int(frames_needed(row, torch.tensor([row.shape[1]]))) for row in ids]
+    return tuple((count + 1) * coarser * SAMPLES_PER_FEATURE_FRAME for count in frames)
+
+
+def _call(function: Callable[..., None], *arguments: Any) -> None:
+    """Lets jobs of different functions run side by side."""
+    function(*arguments)
+
+
+def print_zero_shot(workspace: Workspace, teachers: PretrainableTeachers) -> None:
+    """Prints the encoder's WRA on every speaker of the corpus, whom it has never heard."""
+    scores = zero_shot(workspace, str(workspace.pretrained_encoder_path), teachers, workspace.speakers)
+    if scores is None:
+        return
+    modes = list(next(iter(scores.values())))
+    rows = [
+        [speaker, *(f"{found[mode].wra:.1f} ({found[mode].correct}/{found[mode].utterances})" for mode in modes)]
+        for speaker, found in scores.items()
+    ]
+    means = [sum(found[mode].wra for found in scores.values()) / len(scores) for mode in modes]
+    rows.append(["macro mean", *(f"{mean:.1f}" for mean in means)])
+    console.table("Zero-shot WRA % of the pretrained encoder", ("speaker", *modes), rows)

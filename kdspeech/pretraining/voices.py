@@ -1,0 +1,44 @@
+"""Draws synthetic voices: an accent of English, a speaker, a pitch, a liveliness and a rate."""
+
+import math
+
+import numpy as np
+
+from kdspeech.config import Range, VoicesConfig
+from kdspeech.simulation.synthesiser import Synthesiser, Voice
+
+# espeak-ng's accents of English: General American, New York, British, Received Pronunciation, Scotland, Lancashire,
+# West Midlands and the Caribbean.
+ACCENTS = (
+    "en-us",
+    "en-us-nyc",
+    "en",
+    "en-gb-x-rp",
+    "en-gb-scotland",
+    "en-gb-x-gbclan",
+    "en-gb-x-gbcwmd",
+    "en-029",
+)
+# Variants that no person sounds like.
+_UNNATURAL = ("robo", "UniRobot", "anikaRobot", "Demonic", "croak", "whisper")
+
+
+def natural_variants(synthesiser: Synthesiser) -> tuple[str, ...]:
+    """The synthesiser's speakers, without robots, demons and whispers; "" is the plain one."""
+    return ("", *(name for name in synthesiser.variants() if not name.startswith(_UNNATURAL)))
+
+
+def draw_voice(config: VoicesConfig, variants: tuple[str, ...], rng: np.random.Generator) -> Voice:
+    """A voice whose every property is drawn by itself, evenly over its range; the rate evenly over its logarithm."""
+    return Voice(
+        language=str(rng.choice(ACCENTS)),
+        variant=str(rng.choice(variants)),
+        pitch=round(rng.uniform(*config.pitch)),
+        pitch_range=round(rng.uniform(*config.pitch_range)),
+        rate=round(draw_logarithmically(config.rate, rng)),
+    )
+
+
+def draw_logarithmically(bounds: Range, rng: np.random.Generator) -> float:
+    """A value between two positive bounds, evenly over its logarithm."""
+    return math.exp(rng.uniform(*np.log(bounds)))
