@@ -18,7 +18,8 @@ def _preparation_options(function: Function) -> Function:
     file = click.Path(dir_okay=False, path_type=Path)
     for option in (
         force_option,
-        click.option("--skip-broken", is_flag=True, help="Leave faulty utterances out, naming each."),
+        click.option("--report", is_flag=True, help="Print what is in the corpus, and write reports/corpus.html."),
+        click.option("--strict", is_flag=True, help="Refuse a corpus with broken files, instead of leaving these out."),
         click.option("--vocabulary", type=file, metavar="FILE", help="Use this SentencePiece model."),
         click.option(
             "--lexicon", type=file, metavar="FILE", help="The task's closed word list: one word a line, or JSON."

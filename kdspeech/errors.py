@@ -10,7 +10,11 @@ class KdspeechError(Exception):
 
 
 class AudioError(KdspeechError):
-    """A recording that cannot be used."""
+    """A recording that cannot be used; `kind` says why in a word or two: missing, unreadable, empty, and so on."""
+
+    def __init__(self, message: str, kind: str = "unreadable") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ManifestError(KdspeechError):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from kdspeech.corpora.faults import Fault, read_faults
 from kdspeech.corpora.utterance import Utterance, read_manifest, speakers_of
 from kdspeech.errors import KdspeechError, ManifestError
 from kdspeech.files import read_json
@@ -22,6 +23,7 @@ class CorpusCard:
     vocabulary_sha256: str
     vocabulary_source: str  # where its texts came from: lexicon, alphabet or file
     vocabulary_speakers: tuple[str, ...] | None  # whose transcripts it was trained on; None: unknown, as of a file
+    num_broken: int = 0  # utterances that were left out
     source_sha256: str = ""  # of the settings, and of the source files' names, sizes and times
 
 
@@ -42,6 +44,16 @@ class Workspace:
     @property
     def lexicon_path(self) -> Path:
         return self.root / "manifests" / "lexicon.json"
+
+    @property
+    def checked_path(self) -> Path:
+        """What was measured of each recording, so that it is decoded once; see `kdspeech.corpora.checked`."""
+        return self.root / "manifests" / "checked.jsonl"
+
+    @property
+    def broken_path(self) -> Path:
+        """The utterances that `prepare` left out, with their reasons."""
+        return self.root / "manifests" / "broken.jsonl"
 
     @property
     def vocabulary_dir(self) -> Path:
@@ -97,6 +109,11 @@ class Workspace:
     def utterances(self) -> list[Utterance]:
         """The manifest. Raises ManifestError if nothing was prepared."""
         return read_manifest(self.manifest_path)
+
+    @cached_property
+    def faults(self) -> list[Fault]:
+        """The utterances that `prepare` left out."""
+        return read_faults(self.broken_path)
 
     @cached_property
     def speakers(self) -> list[str]:

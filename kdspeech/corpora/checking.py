@@ -1,32 +1,23 @@
-"""Is every utterance fit to train on? Opens each recording once and collects what is wrong with it."""
+"""Is every utterance fit to train on? Holds each transcript against its recording's measures and the task."""
 
-import os
 import re
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 
 from kdspeech import console
-from kdspeech.audio import SAMPLE_RATE, load_audio
+from kdspeech.corpora.faults import Fault
+from kdspeech.corpora.measuring import Measured
 from kdspeech.corpora.utterance import Utterance
-from kdspeech.errors import AudioError, ManifestError
-from kdspeech.files import sha256_of_file
+from kdspeech.errors import ManifestError
 from kdspeech.lexicon import Lexicon
 from kdspeech.vocabulary import Vocabulary
 
 _DURATION_TOLERANCE_S = 0.1  # between what the corpus states and what the file holds
 _SPEAKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # speakers name folders, and stand in comma-separated lists
 _RESERVED = "all"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why an utterance cannot be used."""
-
-    utt_id: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -37,57 +28,74 @@ class Task:
     lexicon: Lexicon | None
     samples_per_frame: int  # samples at SAMPLE_RATE under one frame of the coarsest encoder
 
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The lexicon's; none where there is no lexicon."""
+        return frozenset(self.lexicon.words if self.lexicon else ())
 
-def check_recordings(utterances: Sequence[Utterance], task: Task) -> tuple[list[Utterance], list[Fault]]:
+
+def check_transcripts(
+    utterances: Sequence[Utterance], recordings: Mapping[str, Measured], task: Task
+) -> tuple[list[Utterance], list[Fault]]:
     """Checks every recording against its transcript.
+
+    Args:
+        recordings: by path; one for every utterance.
 
     Returns:
         The utterances without fault, with their true `duration` and `audio_sha256`, in the given order; and the faults.
     """
     sound: list[Utterance] = []
     faults: list[Fault] = []
-    threads = min(8, os.cpu_count() or 1)  # decoding and hashing release the interpreter lock
-    with ThreadPoolExecutor(threads) as pool, console.progress("Checking recordings", len(utterances)) as bar:
-        for outcome in pool.map(lambda u: _check(u, task), utterances):
-            if isinstance(outcome, Fault):
-                faults.append(outcome)
-            else:
-                sound.append(outcome)
-            bar.advance()
-    _warn_of_same_audio(sound)
+    checked_text = cache(lambda text: _check_text(text, task))  # isolated words come back thousands of times
+    for utterance in utterances:
+        recording = recordings[utterance.audio_filepath]
+        if found := _fault(utterance, recording, checked_text(utterance.text), task):
+            faults.append(Fault.of(utterance, *found))
+        else:
+            sound.append(replace(utterance, duration=recording.duration_s, audio_sha256=recording.audio_sha256))
     return sound, faults
 
 
-def _check(utterance: Utterance, task: Task) -> Utterance | Fault:
-    try:
-        num_samples = len(load_audio(utterance.audio_filepath))
-        audio_sha256 = sha256_of_file(Path(utterance.audio_filepath))
-    except AudioError as error:
-        return Fault(utterance.utt_id, str(error))
-    reason = next(_reasons(utterance, num_samples, task), None)
-    if reason is not None:
-        return Fault(utterance.utt_id, reason)
-    return replace(utterance, duration=num_samples / SAMPLE_RATE, audio_sha256=audio_sha256)
+@dataclass(frozen=True)
+class _CheckedText:
+    fault: tuple[str, str] | None  # kind and reason
+    num_tokens: int = 0
+    num_frames: int = 0  # that CTC needs at least
 
 
-def _reasons(utterance: Utterance, num_samples: int, task: Task) -> Iterator[str]:
-    """What is wrong with an utterance whose recording can be read."""
-    text, duration = utterance.text, num_samples / SAMPLE_RATE
-    if utterance.duration and abs(utterance.duration - duration) > _DURATION_TOLERANCE_S:
-        yield f"{utterance.audio_filepath}: lasts {duration:.2f} s, the manifest states {utterance.duration:.2f} s"
+def _check_text(text: str, task: Task) -> _CheckedText:
     if not text:
-        yield "its transcript is empty"
+        return _CheckedText(("without transcript", "its transcript is empty"))
     tokens = task.vocabulary.encode(text)
     if (back := task.vocabulary.decode(tokens)) != text:
-        yield f"its text {text!r} leaves the vocabulary (comes back as {back!r})"
-    if task.lexicon is not None and text not in task.lexicon.words:
-        yield f"its text {text!r} is not one of the lexicon's {len(task.lexicon.words)} words"
-    num_frames, needed = num_samples // task.samples_per_frame, len(tokens) + _num_adjacent_repeats(tokens)
-    if num_frames < needed:
-        yield (
-            f"{utterance.audio_filepath}: {duration:.3f} s give {num_frames} encoder frames, CTC needs {needed} for "
-            f"the {len(tokens)} tokens of {text!r} (a vocabulary of longer pieces needs fewer: --lexicon, --vocabulary)"
+        return _CheckedText(
+            ("outside the vocabulary", f"its text {text!r} leaves the vocabulary (comes back as {back!r})")
         )
+    if task.lexicon is not None and text not in task.words:
+        return _CheckedText(
+            ("outside the lexicon", f"its text {text!r} is not one of the lexicon's {len(task.words)} words")
+        )
+    return _CheckedText(None, len(tokens), len(tokens) + _num_adjacent_repeats(tokens))
+
+
+def _fault(utterance: Utterance, recording: Measured, text: _CheckedText, task: Task) -> tuple[str, str] | None:
+    """Kind and reason of what is wrong with an utterance; None if nothing is."""
+    if recording.fault:
+        return recording.fault_kind, recording.fault
+    path, stated, true = utterance.audio_filepath, utterance.duration, recording.duration_s
+    if stated and abs(stated - true) > _DURATION_TOLERANCE_S:
+        return "of another duration", f"{path}: lasts {true:.2f} s, the manifest states {stated:.2f} s"
+    if text.fault:
+        return text.fault
+    num_frames = recording.num_samples // task.samples_per_frame
+    if num_frames < text.num_frames:
+        return "too short", (
+            f"{path}: {true:.3f} s give {num_frames} encoder frames, CTC needs {text.num_frames} for the "
+            f"{text.num_tokens} tokens of {utterance.text!r} (a vocabulary of longer pieces needs fewer: --lexicon, "
+            "--vocabulary)"
+        )
+    return None
 
 
 def _num_adjacent_repeats(tokens: Sequence[int]) -> int:
@@ -117,15 +125,20 @@ def check_speakers(utterances: Sequence[Utterance], source: Path) -> None:
             )
 
 
-def _warn_of_same_audio(utterances: Sequence[Utterance]) -> None:
-    first: dict[str, Utterance] = {}
-    pairs = [
-        f"{twin.utt_id} of {twin.speaker} = {u.utt_id} of {u.speaker}"
-        for u in utterances
-        if (twin := first.setdefault(u.audio_sha256, u)) is not u
-    ]
+def warn_of_same_audio(utterances: Sequence[Utterance]) -> None:
+    """Names recordings that stand under several ids."""
+    copies = copies_of(utterances)
+    pairs = [f"{first.utt_id} of {first.speaker} = {u.utt_id} of {u.speaker}" for first, *rest in copies for u in rest]
     if pairs:
         console.warn(
             f"{len(pairs)} recordings stand under two ids: {'; '.join(pairs[:5])}{'; ...' if len(pairs) > 5 else ''}. "
             "Leave the copies out: a fold refuses audio that is on both of its sides."
         )
+
+
+def copies_of(utterances: Sequence[Utterance]) -> list[list[Utterance]]:
+    """Groups of utterances whose files hold the same bytes."""
+    groups: dict[str, list[Utterance]] = {}
+    for utterance in utterances:
+        groups.setdefault(utterance.audio_sha256, []).append(utterance)
+    return [group for group in groups.values() if len(group) > 1]

@@ -1,19 +1,26 @@
 """`prepare`: from a corpus folder or manifest to a checked manifest, its vocabulary and its lexicon."""
 
-import json
+import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from kdspeech import console
 from kdspeech.audio import SAMPLES_PER_FEATURE_FRAME
 from kdspeech.config import Recipe, load_recipe
-from kdspeech.corpora.checking import Fault, Task, check_recordings, check_speakers
+from kdspeech.corpora.checked import file_states, measure_recordings
+from kdspeech.corpora.checking import Task, check_speakers, check_transcripts, warn_of_same_audio
+from kdspeech.corpora.corpus_report import show_corpus_report
+from kdspeech.corpora.faults import Fault, left_out_message, refuse_if_too_many, write_faults
+from kdspeech.corpora.measuring import FileState
 from kdspeech.corpora.registry import find_reader
 from kdspeech.corpora.utterance import SPLITS, Utterance, check_utterances, speakers_of, write_manifest
 from kdspeech.errors import KdspeechError, ManifestError
-from kdspeech.files import check_writable, sha256_of_file, sha256_of_text, write_json
+from kdspeech.files import check_writable, sha256_of_file, write_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.scoring.normalise import normalise
 from kdspeech.vocabulary import Vocabulary
@@ -21,7 +28,6 @@ from kdspeech.workspace import CorpusCard, Workspace
 
 # The characters of a corpus without a word list; fixed, so that no speaker's transcripts decide them.
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789'-"
-_MAX_FAULTS = 10  # named in one message
 _CONFORMER_SUBSAMPLING = 4  # NeMo's default, where the recipe's encoder_config does not say
 
 
@@ -36,13 +42,16 @@ def prepare(
     vocabulary: Path | None = None,
     speakers: Sequence[str] | None = None,
     reader_options: Mapping[str, Any] | None = None,
-    skip_broken: bool = False,
+    strict: bool = False,
+    report: bool = False,
     force: bool = False,
 ) -> CorpusCard:
     """Checks a corpus and writes the workspace's manifest, vocabulary and lexicon.
 
-    Nothing is written unless every utterance is right. `manifests/corpus.json` is written last: where it exists, the
-    workspace is prepared. Done work is skipped: same settings, and files of the same names, sizes and times.
+    Utterances that cannot be used are left out and named, all of them in `manifests/broken.jsonl`. A recording is
+    decoded once: `manifests/checked.jsonl` remembers what was found until its file changes. `manifests/corpus.json`
+    is written last: where it exists, the workspace is prepared. Done work is skipped: same settings, and files of the
+    same names, sizes and times.
 
     Args:
         corpus: a reader's name, see `kdspeech.corpora.registry`.
@@ -53,11 +62,12 @@ def prepare(
         vocabulary: a SentencePiece model instead of one trained on the lexicon, or of single characters without one.
         speakers: only these; None takes all.
         reader_options: the reader's own, for example {"speaker_field": "spk"}.
-        skip_broken: leaves utterances at fault out, naming each, instead of refusing the corpus.
-        force: prepares again, and lets another corpus take the workspace.
+        strict: refuses a corpus with an utterance that cannot be used, instead of leaving it out.
+        report: prints what is in the corpus and writes `reports/corpus.html`.
+        force: prepares again, decodes again, and lets another corpus take the workspace.
 
     Raises:
-        ManifestError: the corpus or its utterances are at fault.
+        ManifestError: the corpus is at fault: its form, an id that stands twice, or more than half of its utterances.
         KdspeechError: the workspace cannot be written, or holds another corpus.
     """
     workspace = Workspace(workspace.root)  # nothing read before this call is trusted
@@ -69,7 +79,9 @@ def prepare(
     utterances = _chosen(found.utterances, speakers, root)
     check_utterances(utterances, root)
     check_speakers(utterances, root)
-    utterances = [replace(u, text=normalise(u.text)) for u in utterances]
+    text_of = {text: normalise(text) for text in {u.text for u in utterances}}
+    utterances = [replace(u, text=text_of[u.text]) for u in utterances]
+    states = file_states(u.audio_filepath for u in utterances)
     words = _normalised(Lexicon.load(lexicon) if lexicon else found.lexicon)
     model, source, model_speakers = _vocabulary(recipe, words, vocabulary)
     card = CorpusCard(
@@ -80,18 +92,31 @@ def prepare(
         vocabulary_sha256=model.sha256,
         vocabulary_source=source,
         vocabulary_speakers=model_speakers,
-        source_sha256=_fingerprint(utterances, model, words, recipe, skip_broken),
+        source_sha256=_fingerprint(utterances, states, model, words, recipe),
     )
     if not force and (done := _done(workspace, card)):
+        refuse_if_too_many(workspace.faults, len(utterances), root, strict=strict)
         console.remark(f"{workspace.manifest_path} is up to date; --force prepares it again.")
-        _print_summary(workspace.utterances)
-        return done
-    check_writable(workspace.corpus_path.parent)
-    task = Task(model, words, _samples_per_frame(recipe))
-    sound = _without_faults(*check_recordings(utterances, task), skip_broken, root)
-    card = _write(workspace, sound, model, words, card)
-    _print_summary(sound)
+        card = done
+    else:
+        check_writable(workspace.corpus_path.parent)
+        recordings = measure_recordings(states, workspace.checked_path, afresh=force)
+        task = Task(model, words, _samples_per_frame(recipe))
+        sound, faults = check_transcripts(utterances, recordings, task)
+        refuse_if_too_many(faults, len(utterances), root, strict=strict)
+        warn_of_same_audio(sound)
+        card = _write(workspace, sound, faults, model, words, card)
+    _show(Workspace(workspace.root), report)
     return card
+
+
+def _show(workspace: Workspace, report: bool) -> None:
+    """What was prepared, and what was left out."""
+    if workspace.faults:
+        console.warn(left_out_message(workspace.faults, len(workspace.utterances), workspace.broken_path))
+    _print_summary(workspace.utterances)
+    if report:
+        show_corpus_report(workspace)
 
 
 def _chosen(utterances: Sequence[Utterance], speakers: Sequence[str] | None, root: Path) -> list[Utterance]:
@@ -129,21 +154,23 @@ def _vocabulary(
 
 def _samples_per_frame(recipe: Recipe) -> int:
     """Samples under one output frame of the coarser of teacher and student."""
-    student = (recipe.student.encoder_config or {}).get("subsampling_factor", _CONFORMER_SUBSAMPLING)
+    student = (recipe.encoder_config or {}).get("subsampling_factor", _CONFORMER_SUBSAMPLING)
     return SAMPLES_PER_FEATURE_FRAME * max(recipe.teacher.subsampling, student)
 
 
 def _fingerprint(
-    utterances: Iterable[Utterance], vocabulary: Vocabulary, lexicon: Lexicon | None, recipe: Recipe, skip_broken: bool
+    utterances: Iterable[Utterance],
+    states: Mapping[str, FileState | None],
+    vocabulary: Vocabulary,
+    lexicon: Lexicon | None,
+    recipe: Recipe,
 ) -> str:
     """Hash over all that decides the result: settings, what the reader says, and each file's size and time."""
-    files = []
-    for utterance in utterances:
-        path = Path(utterance.audio_filepath)
-        state = path.stat() if path.is_file() else None
-        files.append([asdict(utterance), state and [state.st_size, state.st_mtime_ns]])
     words = lexicon and [lexicon.words, lexicon.homophones]
-    return sha256_of_text(json.dumps([files, vocabulary.sha256, words, _samples_per_frame(recipe), skip_broken]))
+    digest = hashlib.sha256(msgspec.json.encode([vocabulary.sha256, words, _samples_per_frame(recipe)]))
+    for utterance in utterances:
+        digest.update(msgspec.json.encode((utterance, states[utterance.audio_filepath])))
+    return digest.hexdigest()
 
 
 def _done(workspace: Workspace, card: CorpusCard) -> CorpusCard | None:
@@ -160,34 +187,23 @@ def _done(workspace: Workspace, card: CorpusCard) -> CorpusCard | None:
             f"the workspace {workspace.root} holds the corpus {stored.corpus} of {stored.root}; teachers and dumps in "
             f"it would not fit {card.corpus} of {card.root}. Choose another folder with --workspace, or add --force."
         )
-    if replace(stored, manifest_sha256="") != card:
+    if replace(stored, manifest_sha256="", num_broken=0) != card:
         console.remark("The settings or the files have changed since the last time: preparing again.")
         return None
     whole = (
         workspace.manifest_path.exists()
         and sha256_of_file(workspace.manifest_path) == stored.manifest_sha256
+        and len(workspace.faults) == stored.num_broken
         and (workspace.vocabulary_dir / "tokenizer.model").exists()
         and workspace.vocabulary.sha256 == stored.vocabulary_sha256
     )
     return stored if whole else None
 
 
-def _without_faults(sound: list[Utterance], faults: Sequence[Fault], skip_broken: bool, root: Path) -> list[Utterance]:
-    if faults and not (skip_broken and sound):
-        named = "".join(f"\n  {fault.utt_id}: {fault.reason}" for fault in faults[:_MAX_FAULTS])
-        more = f"\n  and {len(faults) - _MAX_FAULTS} more" if len(faults) > _MAX_FAULTS else ""
-        raise ManifestError(
-            f"{len(faults)} of {len(faults) + len(sound)} utterances of {root} cannot be used; nothing was written."
-            f"{named}{more}\nCorrect them, or leave them out with --skip-broken."
-        )
-    for fault in faults:
-        console.warn(f"left out {fault.utt_id}: {fault.reason}")
-    return sound
-
-
 def _write(
     workspace: Workspace,
     utterances: Sequence[Utterance],
+    faults: Sequence[Fault],
     vocabulary: Vocabulary,
     lexicon: Lexicon | None,
     card: CorpusCard,
@@ -204,7 +220,8 @@ def _write(
     else:
         workspace.lexicon_path.unlink(missing_ok=True)
     write_manifest(workspace.manifest_path, utterances)
-    card = replace(card, manifest_sha256=sha256_of_file(workspace.manifest_path))
+    write_faults(workspace.broken_path, faults)
+    card = replace(card, manifest_sha256=sha256_of_file(workspace.manifest_path), num_broken=len(faults))
     write_json(workspace.corpus_path, asdict(card))
     console.remark(
         f"Wrote {workspace.manifest_path}: {len(utterances)} utterances, vocabulary of {vocabulary.size} pieces "
@@ -214,13 +231,15 @@ def _write(
 
 
 def _print_summary(utterances: Sequence[Utterance]) -> None:
-    rows = [_summary(name, [u for u in utterances if u.speaker == name]) for name in speakers_of(utterances)]
-    rows.append(_summary("all", utterances))
+    by_speaker: dict[str, list[Utterance]] = {}
+    for utterance in utterances:
+        by_speaker.setdefault(utterance.speaker, []).append(utterance)
+    rows = [_summary(name, of_one) for name, of_one in [*by_speaker.items(), ("all", utterances)]]
     console.table("Corpus", ("speaker", *SPLITS, "minutes", "distinct words"), rows)
 
 
 def _summary(name: str, utterances: Sequence[Utterance]) -> list[str]:
-    counts = [str(sum(u.split == split for u in utterances)) for split in SPLITS]
+    splits = Counter(u.split for u in utterances)
     minutes = sum(u.duration for u in utterances) / 60
-    words = {word for u in utterances for word in u.text.split()}
-    return [name, *counts, f"{minutes:.1f}", str(len(words))]
+    words = {word for text in {u.text for u in utterances} for word in text.split()}
+    return [name, *(str(splits[split]) for split in SPLITS), f"{minutes:.1f}", str(len(words))]

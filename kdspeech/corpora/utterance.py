@@ -1,18 +1,18 @@
 """The utterance and the manifest: NeMo's JSON Lines with this project's extra keys."""
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from kdspeech.errors import ManifestError
-from kdspeech.files import write_text
+from kdspeech.files import atomic_path
 
 SPLITS = ("train", "valid", "test")
-_REQUIRED = ("utt_id", "audio_filepath", "duration", "text", "speaker", "split")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Utterance:
     """One recording of one text by one speaker."""
 
@@ -32,36 +32,40 @@ class Utterance:
 
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
     """Writes a manifest atomically, one JSON object a line."""
-    write_text(path, "".join(json.dumps(asdict(u), ensure_ascii=False) + "\n" for u in utterances))
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.writelines(msgspec.json.encode(utterance) + b"\n" for utterance in utterances)
 
 
 def read_manifest(path: Path) -> list[Utterance]:
-    """Reads a manifest that `kdspeech prepare` wrote.
+    """Reads a manifest that `kdspeech prepare` wrote; keys that are not an utterance's are passed over.
 
     Raises:
         ManifestError: the file is missing, a line is not an utterance, or an utterance id stands twice.
     """
     if not path.exists():
         raise ManifestError(f"{path} does not exist. Run `kdspeech prepare` first.")
-    known = {field.name for field in fields(Utterance)}
-    utterances: list[Utterance] = []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ManifestError(f"{path}, line {number}: not JSON ({error.msg}).") from error
-            if not isinstance(row, dict):
-                raise ManifestError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}.")
-            missing = [key for key in _REQUIRED if key not in row]
-            if missing:
-                raise ManifestError(
-                    f"{path}, line {number}: no {', '.join(missing)}. "
-                    f"Import it with `kdspeech prepare manifest {path}`."
-                )
-            utterances.append(Utterance(**{key: value for key, value in row.items() if key in known}))
+    content = path.read_bytes()
+    decoder = msgspec.json.Decoder(Utterance)
+    try:
+        utterances = decoder.decode_lines(content)
+    except msgspec.DecodeError as error:
+        raise _first_fault(path, content, decoder) from error
     check_utterances(utterances, path)
     return utterances
+
+
+def _first_fault(path: Path, content: bytes, decoder: "msgspec.json.Decoder[Utterance]") -> ManifestError:
+    """Names the line that all of the content's decoding stumbled over."""
+    for number, line in enumerate(content.splitlines(), start=1):
+        try:
+            decoder.decode(line)
+        except msgspec.DecodeError as error:
+            found = "not an utterance" if isinstance(error, msgspec.ValidationError) else "not JSON"
+            return ManifestError(
+                f"{path}, line {number}: {found} ({error}). Expected what `kdspeech prepare` writes; a manifest of "
+                f"others is imported with `kdspeech prepare manifest {path}`."
+            )
+    return ManifestError(f"{path} is not JSON Lines.")
 
 
 def check_utterances(utterances: Sequence[Utterance], source: Path) -> None:

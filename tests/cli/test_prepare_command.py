@@ -124,16 +124,27 @@ def test_a_broken_recording(
     run_cli: RunCli, digits_folder: Path, workspace: Path, damage: Callable[[Path], None], message: str
 ) -> None:
     damage(digits_folder / "recordings" / "1_bob_8.wav")
-    result = run_cli("prepare", "fsdd", "--root", digits_folder, "--workspace", workspace)
+    command = ("prepare", "fsdd", "--root", digits_folder, "--workspace", workspace)
+    result = run_cli(*command, "--strict")
     assert result.exit_code == 1
     assert "1_bob_8.wav" in result.stderr
     assert message in result.stderr
-    assert "--skip-broken" in result.stderr
-    assert not workspace.exists()
-    result = run_cli("prepare", "fsdd", "--root", digits_folder, "--workspace", workspace, "--skip-broken")
+    assert "leave out --strict" in result.stderr
+    assert not Workspace(workspace).manifest_path.exists()
+    result = run_cli(*command)
     assert result.exit_code == 0
-    assert "left out 1_bob_8" in result.stderr
+    assert "1 of 24 utterances cannot be used and are left out" in result.stderr
+    assert "1_bob_8.wav" in result.stderr
     assert len(Workspace(workspace).utterances) == 23
+    assert [fault.utt_id for fault in Workspace(workspace).faults] == ["1_bob_8"]
+
+
+def test_a_report_is_printed_and_written(run_cli: RunCli, digits_folder: Path, workspace: Path) -> None:
+    result = run_cli("prepare", "fsdd", "--root", digits_folder, "--workspace", workspace, "--report")
+    assert result.exit_code == 0, result.stderr
+    assert "By split and band" in result.stdout
+    assert "24 utterances" in result.stderr
+    assert (workspace / "reports" / "corpus.html").read_text().startswith("<!doctype html>")
 
 
 def test_a_text_outside_the_vocabulary(
@@ -144,7 +155,7 @@ def test_a_text_outside_the_vocabulary(
     result = run_cli("prepare", "manifest", manifest, "--workspace", workspace)
     assert result.exit_code == 1
     assert "a: its text 'señor' leaves the vocabulary" in result.stderr
-    assert not workspace.exists()
+    assert not Workspace(workspace).manifest_path.exists()
 
 
 def test_a_duplicate_id(run_cli: RunCli, tmp_path: Path, workspace: Path) -> None:

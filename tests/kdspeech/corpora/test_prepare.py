@@ -1,4 +1,4 @@
-"""`prepare`: everything is checked before anything is written, and done work is not done again."""
+"""`prepare`: everything is checked, what is broken is left out by name, and done work is not done again."""
 
 import json
 import os
@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from kdspeech.audio import Recording, read_recording
+from kdspeech.corpora import checked, measuring
 from kdspeech.corpora import prepare as preparation
+from kdspeech.corpora.measuring import FileState, Measured
 from kdspeech.corpora.prepare import ALPHABET, prepare
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ConfigError, KdspeechError, ManifestError
@@ -156,7 +159,18 @@ def test_the_recipe_decides_the_vocabulary(workspace: Workspace, digits_folder: 
 # Faults
 
 
-def test_all_faults_are_named_together_and_nothing_is_written(workspace: Workspace, digits_folder: Path) -> None:
+_BROKEN = {  # of 24
+    "0_ann_0": ("empty", "is empty"),
+    "0_ann_5": ("truncated", "is truncated"),
+    "0_ann_8": ("not finite", "NaN"),
+    "0_ann_9": ("too short", "0 encoder frames"),
+    "0_bob_0": ("unreadable", "not a readable audio file"),
+}
+
+
+@pytest.fixture
+def broken_folder(digits_folder: Path) -> Path:
+    """`digits_folder` with the faults of _BROKEN."""
     folder = digits_folder / "recordings"
     soundfile.write(folder / "0_ann_0.wav", np.zeros(0), 16_000)
     whole = (folder / "0_ann_5.wav").read_bytes()
@@ -164,43 +178,97 @@ def test_all_faults_are_named_together_and_nothing_is_written(workspace: Workspa
     soundfile.write(folder / "0_ann_8.wav", np.full(9_600, np.nan), 16_000, subtype="FLOAT")
     soundfile.write(folder / "0_ann_9.wav", np.zeros(100), 16_000)
     (folder / "0_bob_0.wav").write_text("no audio")
-    with pytest.raises(ManifestError, match=r"5 of 24 utterances .* cannot be used; nothing was written") as failure:
-        prepare(workspace, "fsdd", digits_folder)
+    return digits_folder
+
+
+def _manifest_was_written(workspace: Workspace) -> bool:
+    return workspace.manifest_path.exists() or workspace.corpus_path.exists()
+
+
+def test_broken_utterances_are_left_out_and_every_one_is_named(
+    workspace: Workspace, broken_folder: Path, capsys: Capture
+) -> None:
+    card = prepare(workspace, "fsdd", broken_folder)
+    assert card.num_broken == 5
+    assert set(_utterances(workspace)).isdisjoint(_BROKEN)
+    assert len(_utterances(workspace)) == 19
+    rows = [json.loads(line) for line in workspace.broken_path.read_text().splitlines()]
+    assert {row["utt_id"]: row["kind"] for row in rows} == {name: kind for name, (kind, _) in _BROKEN.items()}
+    for row in rows:
+        assert _BROKEN[row["utt_id"]][1] in row["reason"]
+        assert row["audio_filepath"] == str(broken_folder / "recordings" / f"{row['utt_id']}.wav")
+    printed = capsys.readouterr().err
+    assert "5 of 24 utterances cannot be used and are left out" in printed
+    assert all(f"\n  {name}: " in printed for name in _BROKEN)
+    assert str(workspace.broken_path) in printed
+
+
+def test_strict_refuses_and_writes_no_manifest(workspace: Workspace, broken_folder: Path) -> None:
+    with pytest.raises(
+        ManifestError, match=r"5 of 24 utterances .* cannot be used; no manifest was written"
+    ) as failure:
+        prepare(workspace, "fsdd", broken_folder, strict=True)
     reasons = dict(line.strip().split(": ", 1) for line in str(failure.value).splitlines()[1:6])
-    assert "is empty" in reasons["0_ann_0"]
-    assert "is truncated" in reasons["0_ann_5"]
-    assert "NaN" in reasons["0_ann_8"]
-    assert "0 encoder frames" in reasons["0_ann_9"]
-    assert "not a readable audio file" in reasons["0_bob_0"]
-    assert not workspace.root.exists()
+    assert reasons.keys() == _BROKEN.keys()
+    assert not _manifest_was_written(workspace)
 
 
-def test_many_faults_are_counted(workspace: Workspace, digits_folder: Path) -> None:
-    for path in (digits_folder / "recordings").iterdir():
+def test_strict_refuses_what_was_prepared_without_it(workspace: Workspace, broken_folder: Path) -> None:
+    prepare(workspace, "fsdd", broken_folder)
+    before = _state(workspace)
+    with pytest.raises(ManifestError, match="5 of 24 utterances"):
+        prepare(workspace, "fsdd", broken_folder, strict=True)
+    assert _state(workspace) == before
+
+
+def test_strict_prepares_a_corpus_without_fault(workspace: Workspace, digits_folder: Path) -> None:
+    assert prepare(workspace, "fsdd", digits_folder, strict=True).num_broken == 0
+    assert workspace.broken_path.read_text() == ""
+
+
+def test_a_mended_recording_comes_back(workspace: Workspace, broken_folder: Path, write_wav: WriteWav) -> None:
+    prepare(workspace, "fsdd", broken_folder)
+    write_wav(broken_folder / "recordings" / "0_ann_0.wav")
+    assert prepare(workspace, "fsdd", broken_folder).num_broken == 4
+    assert "0_ann_0" in _utterances(workspace)
+
+
+def test_ten_faults_are_named_and_the_rest_is_counted(
+    workspace: Workspace, digits_folder: Path, capsys: Capture
+) -> None:
+    for path in sorted((digits_folder / "recordings").iterdir())[:12]:
         path.write_text("no audio")
-    with pytest.raises(ManifestError, match="24 of 24") as failure:
-        prepare(workspace, "fsdd", digits_folder, skip_broken=True)
-    assert "and 14 more" in str(failure.value)
+    prepare(workspace, "fsdd", digits_folder)  # half of them: just not too many
+    printed = capsys.readouterr().err
+    assert sum(line.startswith("  ") for line in printed.splitlines()) == 11
+    assert "and 2 more" in printed
+    assert len(_fresh(workspace).faults) == 12
 
 
-def test_faulty_utterances_can_be_left_out_by_name(workspace: Workspace, digits_folder: Path, capsys: Capture) -> None:
-    (digits_folder / "recordings" / "0_ann_0.wav").write_text("no audio")
-    prepare(workspace, "fsdd", digits_folder, skip_broken=True)
-    assert len(_utterances(workspace)) == 23
-    assert "left out 0_ann_0: " in capsys.readouterr().err
+def test_a_corpus_of_which_more_than_half_is_broken_is_refused(workspace: Workspace, digits_folder: Path) -> None:
+    for path in sorted((digits_folder / "recordings").iterdir())[:13]:
+        path.write_text("no audio")
+    with pytest.raises(ManifestError, match=r"13 of 24 .* more than half.*By kind: 13 unreadable") as failure:
+        prepare(workspace, "fsdd", digits_folder)
+    assert "and 3 more" in str(failure.value)
+    assert not _manifest_was_written(workspace)
 
 
 def test_a_text_outside_the_vocabulary_is_a_fault(workspace: Workspace, corpus: Callable[..., Path]) -> None:
-    with pytest.raises(ManifestError, match="b: its text 'señor' leaves the vocabulary"):
-        prepare(workspace, "manifest", corpus({"a": "yes", "b": "Señor"}))
+    prepare(workspace, "manifest", corpus({"a": "yes", "b": "Señor"}))
+    (fault,) = _fresh(workspace).faults
+    assert (fault.utt_id, fault.kind, fault.text) == ("b", "outside the vocabulary", "señor")
+    assert "its text 'señor' leaves the vocabulary" in fault.reason
 
 
 def test_a_text_outside_the_lexicon_is_a_fault(
     workspace: Workspace, tmp_path: Path, corpus: Callable[..., Path]
 ) -> None:
     (tmp_path / "words.txt").write_text("yes\nno\nnose\n")
-    with pytest.raises(ManifestError, match="b: its text 'yeso' is not one of the lexicon's 3 words"):
-        prepare(workspace, "manifest", corpus({"a": "yes", "b": "yeso"}), lexicon=tmp_path / "words.txt")
+    prepare(workspace, "manifest", corpus({"a": "yes", "b": "yeso"}), lexicon=tmp_path / "words.txt")
+    (fault,) = _fresh(workspace).faults
+    assert (fault.utt_id, fault.kind) == ("b", "outside the lexicon")
+    assert "its text 'yeso' is not one of the lexicon's 3 words" in fault.reason
 
 
 def test_a_text_of_punctuation_is_empty(workspace: Workspace, corpus: Callable[..., Path]) -> None:
@@ -268,6 +336,72 @@ def test_an_unknown_corpus_or_recipe_is_named(workspace: Workspace, digits_folde
 
 def _state(workspace: Workspace) -> int:
     return workspace.manifest_path.stat().st_ino  # an atomic write gives the name another file
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the recordings that were decoded, in order."""
+    names: list[str] = []
+
+    def counted(path: str) -> Recording:
+        names.append(Path(path).stem)
+        return read_recording(path)
+
+    monkeypatch.setattr(measuring, "read_recording", counted)
+    return names
+
+
+def test_nothing_is_decoded_twice(
+    workspace: Workspace, digits_folder: Path, write_wav: WriteWav, decoded: list[str]
+) -> None:
+    prepare(workspace, "fsdd", digits_folder)
+    assert len(decoded) == len(set(decoded)) == 24
+    decoded.clear()
+    prepare(workspace, "fsdd", digits_folder)
+    prepare(workspace, "fsdd", digits_folder, overrides=("vocabulary.size=25",))
+    prepare(workspace, "fsdd", digits_folder, speakers=["ann"])
+    prepare(workspace, "fsdd", digits_folder, report=True)
+    assert decoded == []
+    write_wav(digits_folder / "recordings" / "2_ann_0.wav", rate=8_000, seed=77)
+    os.utime(write_wav(digits_folder / "recordings" / "0_bob_5.wav", rate=8_000, seed=78), ns=(0, 0))
+    prepare(workspace, "fsdd", digits_folder)
+    assert sorted(decoded) == ["0_bob_5", "2_ann_0"]
+
+
+def test_broken_recordings_are_not_decoded_again_either(
+    workspace: Workspace, broken_folder: Path, decoded: list[str]
+) -> None:
+    with pytest.raises(ManifestError):
+        prepare(workspace, "fsdd", broken_folder, strict=True)
+    assert len(decoded) == 24
+    assert prepare(workspace, "fsdd", broken_folder).num_broken == 5
+    assert len(decoded) == 24
+
+
+def test_force_decodes_again(workspace: Workspace, digits_folder: Path, decoded: list[str]) -> None:
+    prepare(workspace, "fsdd", digits_folder)
+    prepare(workspace, "fsdd", digits_folder, force=True)
+    assert len(decoded) == 48
+
+
+def test_what_was_decoded_before_an_interruption_is_kept(
+    workspace: Workspace, digits_folder: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = checked.measure
+
+    def interrupted(path: str, state: FileState | None) -> Measured:
+        if len(decoded) == 10:
+            raise KeyboardInterrupt
+        return measured(path, state)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checked, "measure", interrupted)
+        patched.setattr(checked, "_BATCH", 1)
+        patched.setattr(checked, "_num_threads", lambda: 1)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(workspace, "fsdd", digits_folder)
+    prepare(workspace, "fsdd", digits_folder)
+    assert len(decoded) == 24
 
 
 def test_done_work_is_skipped(workspace: Workspace, digits_folder: Path, capsys: Capture) -> None:
@@ -342,6 +476,6 @@ def test_a_workspace_below_a_file_is_refused_before_the_audio_is_read(
     tmp_path: Path, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr(preparation, "check_recordings", lambda *_: pytest.fail("read the audio first"))
+    monkeypatch.setattr(preparation, "measure_recordings", lambda *_: pytest.fail("read the audio first"))
     with pytest.raises(KdspeechError, match=r"cannot write below .*file: it is a file"):
         prepare(Workspace(tmp_path / "file" / "workspace"), "fsdd", digits_folder)

@@ -7,6 +7,7 @@ import pytest
 from jinja2 import ChoiceLoader, DictLoader, UndefinedError
 
 from kdspeech.report import page
+from kdspeech.report.histogram import Histogram
 from kdspeech.report.page import write_page
 
 _TEMPLATE = """{% extends "base.html" %}
@@ -15,9 +16,11 @@ _TEMPLATE = """{% extends "base.html" %}
 <section><h2>{{ heading }}</h2>
 {{ parts.figures([("hours", "1.5"), ("broken", "3", true)]) }}
 {{ parts.table("Words by speaker", ("speaker", "words"), [("ann", 3), ("<b>", 4), ("all", 7)], total=true) }}
-{{ parts.histogram("Durations", "s", [("0.0", "0.5", 1), ("0.5", "1.0", 4)]) }}
+{{ parts.histogram(durations) }}
 </section>
 {% endblock %}"""
+
+_DURATIONS = Histogram("Durations", "s", (("0.0 to 0.5", 1), ("0.5 to 1.0", 4)), ((0.0, "0.0"), (1.0, "1.0")))
 
 
 class _Tags(HTMLParser):
@@ -50,7 +53,13 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     shipped = page._environment().loader
     assert shipped is not None
     monkeypatch.setattr(page._environment(), "loader", ChoiceLoader([DictLoader({"p.html": _TEMPLATE}), shipped]))
-    write_page(tmp_path / "reports" / "p.html", "Title & <more>", "p.html", heading="<script>alert(1)</script>")
+    write_page(
+        tmp_path / "reports" / "p.html",
+        "Title & <more>",
+        "p.html",
+        heading="<script>alert(1)</script>",
+        durations=_DURATIONS,
+    )
     return (tmp_path / "reports" / "p.html").read_text(encoding="utf-8")
 
 
