@@ -38,7 +38,7 @@ _NAME = re.compile(
 
 @dataclass(frozen=True)
 class _Recording:
-    path: Path
+    path: str
     speaker: str
     block: str
     word: str  # as in the file's name
@@ -127,7 +127,7 @@ def _recordings(folders: Mapping[str, Path]) -> tuple[list[_Recording], list[str
                 continue
             recordings.append(
                 _Recording(
-                    path=folder / name,
+                    path=os.path.join(folder, name),
                     speaker=speaker,
                     block=match["block"].upper(),
                     word=match["word"].upper(),
@@ -143,7 +143,7 @@ def _recordings(folders: Mapping[str, Path]) -> tuple[list[_Recording], list[str
 def _utterance(recording: _Recording, words: Mapping[str, str], split_of: Mapping[str, str]) -> Utterance:
     return Utterance(
         utt_id=f"{recording.production_id}_{recording.microphone}",
-        audio_filepath=str(recording.path),
+        audio_filepath=recording.path,
         duration=0.0,
         text=words[word_key(recording.block, recording.word)],
         speaker=recording.speaker,
@@ -163,7 +163,7 @@ def _lexicon(words: Mapping[str, str]) -> Lexicon:
 
 
 def _unknown_words(recordings: Sequence[_Recording], words: Mapping[str, str]) -> Iterator[str]:
-    unknown = [r.path.name for r in recordings if word_key(r.block, r.word) not in words]
+    unknown = [os.path.basename(r.path) for r in recordings if word_key(r.block, r.word) not in words]
     if unknown:
         yield f"{len(unknown)} recordings of words that the word list does not hold, left out: {named(unknown)}."
 

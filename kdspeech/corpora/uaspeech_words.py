@@ -73,12 +73,16 @@ def _from_workbook(path: Path) -> dict[str, str]:
 
 def _from_label_files(paths: list[Path]) -> tuple[dict[str, str], tuple[str, ...]]:
     """The word that most recordings of a key have; the others are reported."""
-    votes: dict[str, Counter[str]] = {}
+    entries = Counter[tuple[str, str]]()
     for path in paths:
         for name, text in read_mlf(path).items():
             fields = name.split("_")
-            if len(fields) == 4 and normalise(text):
-                votes.setdefault(word_key(fields[1], fields[2]), Counter())[normalise(text)] += 1
+            if len(fields) == 4:
+                entries[word_key(fields[1], fields[2]), text] += 1
+    votes: dict[str, Counter[str]] = {}
+    for (key, text), count in entries.items():
+        if word := normalise(text):
+            votes.setdefault(key, Counter())[word] += count
     if not votes:
         raise ManifestError(f"{paths[0].parent.parent}: no entry is named like UASpeech's, F02_B1_CW3_M5.lab.")
     words = {key: counts.most_common(1)[0][0] for key, counts in votes.items()}

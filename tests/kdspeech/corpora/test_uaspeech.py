@@ -182,8 +182,8 @@ def test_label_files_that_disagree_are_outvoted_and_reported(make_corpus: MakeCo
 # Gaps: reported with counts, not fatal
 
 
-def _gap(root: Path, about: str, **options: bool) -> str:
-    (gap,) = [gap for gap in read(root, **options).gaps if about in gap]
+def _gap(root: Path, about: str, controls: bool = False) -> str:
+    (gap,) = [gap for gap in read(root, controls=controls).gaps if about in gap]
     return gap
 
 
