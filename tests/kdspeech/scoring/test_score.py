@@ -11,6 +11,7 @@ from kdspeech.scoring.score import Scores, normalise, score_groups, score_texts
     ("text", "expected"),
     [
         ("X-RAY", "x ray"),
+        ("ROLY-POLY", "roly poly"),
         ("thirty\N{NON-BREAKING HYPHEN}five", "thirty five"),
         ("  two \t words\n", "two words"),
         ("don\N{RIGHT SINGLE QUOTATION MARK}t!", "don't"),
