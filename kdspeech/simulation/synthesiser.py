@@ -8,6 +8,7 @@ import _ctypes
 import ctypes
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,14 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 def synthesiser() -> Synthesiser:
     """This process' synthesiser."""
     return Synthesiser()
+
+
+def espeak_version() -> str:
+    """Of the package that brings espeak-ng; empty where it is not installed."""
+    try:
+        return version("espeakng-loader")
+    except PackageNotFoundError:
+        return ""
 
 
 def trim_silence(waveform: np.ndarray) -> np.ndarray:

@@ -1,0 +1,19 @@
+"""Random numbers by name: they depend on what they are for, never on the order in which they are asked for."""
+
+from hashlib import sha256
+
+import numpy as np
+
+
+def uniform(*names: object) -> float:
+    """A number in [0, 1) that belongs to these names, in every process."""
+    return _integer(names) / 2**64
+
+
+def generator(*names: object) -> np.random.Generator:
+    """A stream of random numbers that belongs to these names."""
+    return np.random.Generator(np.random.PCG64(_integer(names)))
+
+
+def _integer(names: tuple[object, ...]) -> int:
+    return int.from_bytes(sha256("\0".join(map(str, names)).encode()).digest()[:8])
