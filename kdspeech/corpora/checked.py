@@ -51,7 +51,7 @@ def measure_recordings(
     known = {} if afresh else read_memory(memory)
     found = {path: row for path, state in states.items() if (row := known.get(path)) and row.state == state}
     todo = [path for path in states if path not in found]
-    if found:
+    if found and todo:
         console.remark(f"{len(found)} of {len(states)} recordings are unchanged since they were checked.")
     if not todo and not afresh:
         return found

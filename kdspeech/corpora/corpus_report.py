@@ -41,7 +41,7 @@ class Heard:
 
 @dataclass(frozen=True)
 class CorpusReport:
-    """What is in a prepared corpus. A list on the page names at most 200."""
+    """What is in a prepared corpus. A list names at most 200."""
 
     corpus: str  # reader's name
     root: str
@@ -56,6 +56,7 @@ class CorpusReport:
     texts_outside: Table  # transcripts that leave the vocabulary or the lexicon, and empty ones
     faults_by_kind: Table
     faults: Table
+    num_broken: int
     broken_path: Path
 
 
@@ -79,7 +80,7 @@ def corpus_report(workspace: Workspace) -> CorpusReport:
             ("speakers", f"{len(workspace.speakers):,}", False),
             ("distinct words", f"{len(_words(utterances)):,}", False),
             ("left out as broken", f"{len(faults):,}", bool(faults)),
-            ("of them for their transcript", f"{num_outside:,}", bool(num_outside)),
+            ("broken transcripts", f"{num_outside:,}", bool(num_outside)),
             ("clipped recordings", f"{len(clipped):,}", bool(clipped)),
             ("copies of other recordings", f"{sum(len(c) - 1 for c in copies):,}", bool(copies)),
         ),
@@ -100,6 +101,7 @@ def corpus_report(workspace: Workspace) -> CorpusReport:
             [(fault.utt_id, fault.kind, fault.reason) for fault in faults[:_MAX_LISTED]],
             text=(1, 2),
         ),
+        num_broken=len(faults),
         broken_path=workspace.broken_path,
     )
 
@@ -115,8 +117,8 @@ def show_corpus_report(workspace: Workspace) -> Path:
     for table in (report.by_split_and_band, report.measures, report.formats, report.faults_by_kind):
         if table.rows:
             console.table(table.caption, table.columns, table.rows)
-    console.table("Corpus report", ("", "count"), [(name, value) for name, value, _ in report.figures])
-    write_page(path, f"Corpus: {report.corpus}", "corpus.html", report=report)
+    console.table("In all", ("", "count"), [(name, value) for name, value, _ in report.figures])
+    write_page(path, f"Corpus report: {report.corpus}", "corpus.html", report=report)
     console.remark(f"Wrote {path}.")
     return path
 
@@ -130,13 +132,9 @@ def _by_split_and_band(utterances: Sequence[Utterance]) -> Table:
         for band in bands
         if (split, band) in groups
     ]
-    return Table(
-        "By split and band",
-        ("split", "band", "speakers", "h:mm:ss", "utterances", "words", "distinct words"),
-        [*rows, ("all", "", *_amount(utterances))],
-        text=(1,),
-        total=True,
-    )
+    columns = ("split", "band", "speakers", "h:mm:ss", "utterances", "words", "distinct words")
+    rows.append(("all", "", *_amount(utterances)))
+    return _without_bands(Table("By split and band", columns, rows, text=(1,), total=True), bands)
 
 
 def _amount(utterances: Sequence[Utterance]) -> tuple[str, ...]:
@@ -166,7 +164,17 @@ def _by_speaker(heard: Sequence[Heard], faults: Sequence[Fault]) -> Table:
             )
         )
     columns = ("speaker", "band", "h:mm:ss", "utterances", "distinct words", "median s", "median dBFS", "silence %")
-    return Table("By speaker", (*columns, "clipped", "broken"), rows, text=(1,))
+    bands = [h.utterance.band for h in heard]
+    return _without_bands(Table("By speaker", (*columns, "clipped", "broken"), rows, text=(1,)), bands)
+
+
+def _without_bands(table: Table, bands: Iterable[str]) -> Table:
+    """Drops the second column, the bands, where the corpus has none."""
+    if any(bands):
+        return table
+    rows = [(first, *others) for first, _, *others in table.rows]
+    first, _, *others = table.columns
+    return Table(table.caption.removesuffix(" and band"), (first, *others), rows, total=table.total)
 
 
 def _measures(recordings: Sequence[Measured]) -> Table:

@@ -114,4 +114,4 @@ def _peak(samples: np.ndarray) -> float:
 
 def _dbfs(power: np.ndarray | float) -> np.ndarray:
     """Levels of mean squares, dBFS."""
-    return 10 * np.log10(np.maximum(power, 10 ** (LOWEST_DBFS / 10)))
+    return 10 * np.log10(np.maximum(np.asarray(power, np.float64), 10 ** (LOWEST_DBFS / 10)))

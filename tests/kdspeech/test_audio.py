@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from kdspeech.audio import SAMPLE_RATE, SAMPLES_PER_FEATURE_FRAME, WINDOW_STRIDE_S, load_audio
+from kdspeech.audio import SAMPLE_RATE, SAMPLES_PER_FEATURE_FRAME, WINDOW_STRIDE_S, load_audio, read_recording
 from kdspeech.errors import AudioError
 
 
@@ -96,3 +96,10 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -
     soundfile.write(tmp_path / "a.wav", samples, SAMPLE_RATE, subtype="FLOAT")
     with pytest.raises(AudioError, match=r"a\.wav: the recording holds NaN or infinite"):
         load_audio(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 15_999, 22_050, 32_000, 44_100, 48_000])
+def test_the_length_is_known_without_resampling(tmp_path: Path, rate: int) -> None:
+    for length in (1, 2, 3, 441, 1_001, 12_345):
+        soundfile.write(tmp_path / "a.wav", np.full(length, 0.1), rate)
+        assert read_recording(tmp_path / "a.wav").num_samples == len(load_audio(tmp_path / "a.wav"))
