@@ -28,6 +28,7 @@ _CHARS_UTF8 = 1
 _PHONEMES = 0x100  # text in [[...]] is phonemes
 _RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
 _MIN_RATE, _MAX_RATE = 80, 450  # words a minute; espeak clips what lies outside
+_NOISE_SEED = 1
 _MAX_PATH = 140  # characters; longer paths are cut short inside espeak-ng
 
 
@@ -89,6 +90,8 @@ class Synthesiser:
             raise KdspeechError(f"espeak-ng does not start with its data in {self._data}. {_HINT} --force-reinstall")
         library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         library.espeak_SetSynthCallback(self._callback)
+        library.espeak_ng_SetRandSeed(ctypes.c_long(_NOISE_SEED))  # espeak-ng takes the time of day for its breath,
+        ctypes.CDLL(None).srand(_NOISE_SEED)  # and the C library's numbers for its flutter
         return library, rate
 
     def _restart(self) -> None:
