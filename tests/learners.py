@@ -1,14 +1,21 @@
 """A student that learns, small enough to train in a second, and recipes for it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from kdspeech.audio import SAMPLE_RATE
-from kdspeech.config import Recipe, StudentConfig, load_recipe
-from kdspeech.protocols import Encoded, StudentOutput
+from kdspeech.config import Recipe, StudentConfig, TeacherConfig, load_recipe
+from kdspeech.corpora.utterance import Utterance
+from kdspeech.errors import TeacherError
+from kdspeech.files import sha256_of_text
+from kdspeech.pretraining.pretrained import speakers_heard
+from kdspeech.protocols import Encoded, StudentOutput, Teacher, TeacherCard
+from kdspeech.teaching.teacher_folder import write_teacher_card
 from kdspeech.vocabulary import Vocabulary
 
 SAMPLES_PER_FRAME = 640
@@ -91,7 +98,7 @@ class TinyStudents:
             torch.manual_seed(seed)
             return self._student(config, vocabulary)
 
-    def starting_speakers(self, config: StudentConfig) -> tuple[str, ...]:
+    def starting_speakers(self, config: StudentConfig) -> tuple[str, ...] | None:
         return self._speakers
 
 
@@ -106,3 +113,49 @@ def tiny_recipe(stages: Sequence[Mapping[str, Any]] = (), **training: Any) -> Re
             "training": recipe.training.model_copy(update=settings),
         }
     )
+
+
+class PretrainableStudents(TinyStudents):
+    """TinyStudents whose encoder and CTC head can be stored, and taken up from `student.encoder`."""
+
+    def build_student(self, config: StudentConfig, vocabulary: Vocabulary, seed: int) -> TinyStudent:
+        student = super().build_student(config, vocabulary, seed)
+        if config.encoder is not None:
+            student.load_state_dict(torch.load(config.encoder, weights_only=True))
+        return student
+
+    def export_encoder(self, student: TinyStudent, path: Path) -> None:
+        torch.save(student.state_dict(), path)
+
+    def starting_speakers(self, config: StudentConfig) -> tuple[str, ...] | None:
+        return () if config.encoder is None else speakers_heard(Path(config.encoder))
+
+
+@dataclass
+class PretrainableTeachers:
+    """A teacher family that writes down what a pretraining asks of it; it fails the first `failures` times."""
+
+    failures: int = 0
+    heard: list[list[str]] = field(default_factory=list)  # texts, by call
+
+    def pretrain_initial(
+        self,
+        config: TeacherConfig,
+        vocabulary: Vocabulary,
+        folder: Path,
+        work: Path,
+        train: Sequence[Utterance],
+        valid: Sequence[Utterance],
+        seed: int,
+    ) -> None:
+        self.heard.append([u.text for u in train])
+        if len(self.heard) <= self.failures:
+            raise TeacherError("killed")
+        checkpoint = sha256_of_text(f"{config} {seed}")
+        write_teacher_card(folder, TeacherCard("initial", "double", ".", (), checkpoint, vocabulary.sha256))
+
+    def load_teacher(self, folder: Path) -> Teacher:
+        raise NotImplementedError
+
+    def register_teacher(self, speaker: str, source: str, folder: Path) -> None:
+        raise NotImplementedError
