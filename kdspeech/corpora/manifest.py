@@ -1,12 +1,13 @@
 """Any NeMo manifest with a speaker field: one JSON object a line, `audio_filepath`, `text`, and `duration` if known."""
 
-import json
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from kdspeech.corpora.reader import Option, ReadCorpus, Reader
 from kdspeech.corpora.splits import split_by_production
@@ -18,11 +19,11 @@ _OWN_FIELDS = {field.name for field in fields(Utterance)} - {"audio_sha256"}
 _KNOWN_FIELDS = _OWN_FIELDS | {"audio_sha256", "offset"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Line:
-    number: int
     row: Mapping[str, Any]
-    audio: Path  # absolute
+    folder: str  # of the recording, absolute
+    name: str  # of the recording
 
 
 def read(manifest: Path, speaker_field: str = "speaker") -> ReadCorpus:
@@ -41,15 +42,17 @@ def read(manifest: Path, speaker_field: str = "speaker") -> ReadCorpus:
         raise ManifestError(
             f"{manifest} does not exist. Name a manifest: JSON Lines with audio_filepath, text, speaker."
         )
+    absolute = cache(lambda folder: os.path.abspath(manifest.parent / folder))  # many files share a folder
     lines, faults = [], []
-    for number, text in enumerate(manifest.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, text in enumerate(manifest.read_bytes().split(b"\n"), start=1):
         if not text.strip():
             continue
         fault, row = _parse(text, speaker_field)
         if fault:
             faults.append(f"line {number}: {fault}")
         else:
-            lines.append(_Line(number, row, Path(os.path.abspath(manifest.parent / row["audio_filepath"]))))
+            folder, name = os.path.split(row["audio_filepath"])
+            lines.append(_Line(row, absolute(folder), name))
     with_split = sum("split" in line.row for line in lines)
     if 0 < with_split < len(lines):
         faults.append(f"{with_split} of {len(lines)} lines have a `split`: give it on every line or on none")
@@ -66,15 +69,16 @@ def read(manifest: Path, speaker_field: str = "speaker") -> ReadCorpus:
     )
 
 
-def _parse(text: str, speaker_field: str) -> tuple[str, dict[str, Any]]:
-    """What is wrong with a line ("" if nothing), and its object."""
+def _parse(text: bytes, speaker_field: str) -> tuple[str, dict[str, Any]]:
+    """What is wrong with a line ("" if nothing), and its object. An empty text is no fault of the line."""
     try:
-        row = json.loads(text)
-    except json.JSONDecodeError as error:
-        return f"not JSON ({error.msg})", {}
+        row = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return f"not JSON ({error})", {}
     if not isinstance(row, dict):
         return f"expected a JSON object, found {type(row).__name__}", {}
-    missing = [key for key in ("audio_filepath", "text", speaker_field) if row.get(key) in (None, "")]
+    missing = [key for key in ("audio_filepath", "text", speaker_field) if row.get(key) is None]
+    missing += [key for key in ("audio_filepath", speaker_field) if row.get(key) == ""]
     if missing:
         way_out = " (name the speaker's field with --speaker-field)" if speaker_field in missing else ""
         return f"no {', '.join(missing)} among {', '.join(row) or 'no fields'}{way_out}", {}
@@ -83,28 +87,28 @@ def _parse(text: str, speaker_field: str) -> tuple[str, dict[str, Any]]:
             return f"{key} {row[key]!r} is not a text", {}
     if row.get("offset"):
         return f"offset {row['offset']}: parts of files are not supported, cut the recording out", {}
-    if not isinstance(row.get("duration", 0.0), int | float):
+    if not isinstance(row.get("duration") or 0.0, int | float):
         return f"duration {row['duration']!r} is not a number of seconds", {}
     return "", row
 
 
 def _ids(lines: Sequence[_Line]) -> list[str]:
     """Ids as given; else file names; else, where names repeat, paths below the folder that all files share."""
-    names = Counter(line.audio.stem for line in lines)
-    if max(names.values()) == 1:
-        derived = [line.audio.stem for line in lines]
-    else:
-        shared = os.path.commonpath([line.audio.parent for line in lines])
-        derived = [line.audio.relative_to(shared).with_suffix("").as_posix() for line in lines]
+    derived = [os.path.splitext(line.name)[0] for line in lines]
+    if len(set(derived)) < len(lines):
+        folders = {line.folder for line in lines}
+        shared = os.path.commonpath(folders)
+        below = {folder: Path(folder).relative_to(shared) for folder in folders}
+        derived = [(below[line.folder] / stem).as_posix() for line, stem in zip(lines, derived, strict=True)]
     return [str(line.row.get("utt_id", name)) for line, name in zip(lines, derived, strict=True)]
 
 
 def _utterance(line: _Line, speaker_field: str, utt_id: str) -> Utterance:
-    given = {key: str(value) for key, value in line.row.items() if key in _OWN_FIELDS}
+    given = {key: str(value) for key, value in line.row.items() if key in _OWN_FIELDS and value is not None}
     known = {
         "utt_id": utt_id,
-        "audio_filepath": str(line.audio),
-        "duration": float(line.row.get("duration", 0.0)),
+        "audio_filepath": os.path.join(line.folder, line.name),
+        "duration": float(line.row.get("duration") or 0.0),
         "speaker": str(line.row[speaker_field]),
         "split": str(line.row.get("split", "")),
         "production_id": str(line.row.get("production_id") or utt_id),
@@ -113,7 +117,7 @@ def _utterance(line: _Line, speaker_field: str, utt_id: str) -> Utterance:
 
 
 def _unused_fields(lines: Sequence[_Line], speaker_field: str) -> tuple[str, ...]:
-    unused = sorted({key for line in lines for key in line.row} - _KNOWN_FIELDS - {speaker_field})
+    unused = sorted(set().union(*(line.row.keys() for line in lines)) - _KNOWN_FIELDS - {speaker_field})
     return (f"fields of the manifest that are not used: {', '.join(unused)}.",) if unused else ()
 
 

@@ -120,8 +120,18 @@ def test_a_wrong_line_is_named(tmp_path: Path, row: Any, message: str) -> None:
         read(_write(tmp_path, [_row(), row]))
 
 
+def test_what_a_line_leaves_open_is_unknown(tmp_path: Path) -> None:
+    (utterance,) = read(_write(tmp_path, [_row(text="", duration=None, offset=None, band=None)]))
+    assert (utterance.text, utterance.duration, utterance.band) == ("", 0.0, "")
+
+
+def test_a_line_ends_at_a_line_feed_only(tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").write_text(json.dumps(_row(text="yes\u2028no"), ensure_ascii=False) + "\n")
+    assert read(tmp_path / "corpus.jsonl")[0].text == "yes\u2028no"
+
+
 def test_all_wrong_lines_are_counted(tmp_path: Path) -> None:
-    path = _write(tmp_path, [_row(text="")] * 30)
+    path = _write(tmp_path, [_row(speaker="")] * 30)
     path.write_text(path.read_text() + "{\n")
     with pytest.raises(ManifestError, match=r"has 31 faults: line 1: .*line 10: .*; \.\.\."):
         read(path)
