@@ -84,3 +84,25 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"mine\.yaml"):
         load_recipe(str(path))
+
+
+def test_any_encoder_takes_the_place_of_a_pretrained_one() -> None:
+    pretrained = load_recipe("conformer_xs_from_pretrained")
+    assert pretrained.student.encoder == "pretrained"
+    named = load_recipe(pretrained.name, ("student.encoder=x.nemo",))
+    assert named.student.encoder == "x.nemo"
+    assert pretrained.starting_from("x.nemo") == named
+    assert load_recipe(_SMALL).starting_from("x.nemo").student.encoder_config is None
+
+
+def test_the_described_encoder_is_found_wherever_it_stands() -> None:
+    small, pretrained = load_recipe(_SMALL), load_recipe("conformer_xs_from_pretrained")
+    assert small.encoder_config == small.student.encoder_config
+    assert pretrained.encoder_config == small.encoder_config  # the two shipped recipes train the same model
+    assert pretrained.starting_from("x.nemo").encoder_config is None
+
+
+@pytest.mark.parametrize("name", ["pretraining.voices.rate", "pretraining.colouring.snr_db"])
+def test_a_range_that_is_upside_down_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="first value must not be above the second"):
+        load_recipe("conformer_xs_from_pretrained", (f"{name}=[300,200]",))

@@ -10,8 +10,9 @@ import soundfile
 
 from kdspeech.config import Recipe, TeacherConfig, load_recipe
 from kdspeech.corpora.utterance import Utterance, write_manifest
-from kdspeech.errors import KdspeechError, TeacherError
+from kdspeech.errors import KdspeechError, RunError, TeacherError
 from kdspeech.files import read_json
+from kdspeech.pretraining.pretrained import PretrainedCard, write_card
 from kdspeech.protocols import ScoredText, Teacher, TeacherCard, TeacherScores
 from kdspeech.teaching.teacher_folder import read_teacher_card, replacing_folder, write_teacher_card
 from kdspeech.teaching.train_teachers import train_teachers
@@ -38,6 +39,7 @@ class DoubleFamily:
     vocabulary: Vocabulary
     failing: set[str] = field(default_factory=set)
     trained: list[tuple[str, list[str], list[str]]] = field(default_factory=list)
+    initials: list[Path] = field(default_factory=list)  # from which they were
 
     def train_initial(self, config: TeacherConfig, vocabulary: Vocabulary, folder: Path, seed: int) -> None:
         if not (folder / "teacher.json").exists():
@@ -55,6 +57,7 @@ class DoubleFamily:
         seed: int,
     ) -> None:
         self.trained.append((speaker, [u.utt_id for u in train], [u.utt_id for u in valid]))
+        self.initials.append(initial)
         (folder / "weights").write_text("half")
         if speaker in self.failing:
             raise TeacherError(f"{speaker} cannot be trained")
@@ -206,3 +209,31 @@ def test_replacing_a_folder_is_all_or_nothing(tmp_path: Path) -> None:
         fill("third", divisor=0)
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["second"]
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_a_pretrained_start_takes_the_place_of_random_weights(
+    workspace: Workspace, family: DoubleFamily, recipe: Recipe
+) -> None:
+    start = recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"start": "pretrained"})})
+    with pytest.raises(RunError, match="Run `kdspeech pretrain`"):
+        train_teachers(workspace, ["ann"], recipe=start, teachers=family, jobs=1)
+
+    pretrain(workspace, "trained start")
+    train_teachers(workspace, ["ann"], recipe=start, teachers=family, jobs=1)
+    train_teachers(workspace, ["ann"], recipe=start, teachers=family, jobs=1)  # skipped
+    report = read_json(workspace.teacher_dir("ann") / "training.json")
+    assert report["initial_sha256"] == "trained start"
+    assert family.initials == [workspace.pretrained_teacher_dir]
+    assert not workspace.initial_teacher_dir.exists()
+
+    pretrain(workspace, "another start")
+    train_teachers(workspace, ["ann"], recipe=start, teachers=family, jobs=1)
+    assert len(family.trained) == 2
+
+
+def pretrain(workspace: Workspace, checkpoint: str) -> None:
+    """Leaves what `kdspeech pretrain` leaves for teachers."""
+    vocabulary = workspace.vocabulary.sha256
+    card = TeacherCard("initial", "double", ".", (), checkpoint, vocabulary)
+    write_teacher_card(workspace.pretrained_teacher_dir, card)
+    write_card(workspace.pretrained_dir, PretrainedCard({}, 0, vocabulary, "", checkpoint, 1, 1, 0.1, 1.0, {}))

@@ -1,5 +1,6 @@
 """Validation picks checkpoints: by words right, and among equals by the loss."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,6 @@ def test_counts_what_a_student_hears(tmp_path: Path, vocabulary: Vocabulary) -> 
     assert (found.correct, found.total) == (6, 9)
     assert found.ctc_wra == found.decoder_wra == pytest.approx(100 * 6 / 9)
     assert found.ctc_loss > 0
+    without = Validation(with_decoder=False)
+    without.add(student, Collator(vocabulary)([dataset[Draw(i, 1.0)] for i in range(len(utterances))]))
+    assert without.result() == replace(found, decoder_wra=None)
