@@ -6,11 +6,20 @@ from typing import Any, TypeVar
 
 import click
 
-from kdspeech.cli.options import choices_callback, common_options, force_option, set_option, speakers_option
+from kdspeech.cli.options import (
+    choices_callback,
+    common_options,
+    force_option,
+    jobs_option,
+    set_option,
+    speakers_option,
+)
 from kdspeech.corpora.reader import Option, Reader
 from kdspeech.corpora.registry import READERS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+_SIZES = "small: 6 speakers, 40 words in each of 3 blocks. full: 15 speakers, 255 words in each block."
 
 
 def _preparation_options(function: Function) -> Function:
@@ -80,5 +89,20 @@ def _prepare(corpus: str, root: Path, *, workspace: Path, recipe: str | None, **
     prepare(Workspace(workspace), corpus, root, recipe_name=recipe, **options)
 
 
+@click.command(READERS["simulated"].name, help=READERS["simulated"].help)
+@click.option("--size", type=click.Choice(("small", "full")), default="small", show_default=True, help=_SIZES)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything that is random in the speech.")
+@click.option("--listen", is_flag=True, help="Write reports/listen.html: one word by every speaker.")
+@jobs_option
+@_preparation_options
+def simulated(workspace: Path, recipe: str | None, **options: Any) -> None:
+    from kdspeech.simulation.prepare import prepare_simulated
+    from kdspeech.workspace import Workspace
+
+    prepare_simulated(Workspace(workspace), recipe_name=recipe, **options)
+
+
+command.add_command(simulated)
 for _reader in READERS.values():
-    command.add_command(_corpus_command(_reader))
+    if _reader.source != "workspace":
+        command.add_command(_corpus_command(_reader))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kdspeech.evaluation.evaluate import evaluate
     from kdspeech.evaluation.loso import loso
     from kdspeech.pretraining.pretrain import pretrain
+    from kdspeech.simulation.prepare import prepare_simulated
     from kdspeech.targets.aggregate import aggregate
     from kdspeech.teaching.train_teachers import train_teachers
     from kdspeech.training.train import train
@@ -24,6 +25,7 @@ __all__ = [
     "evaluate",
     "loso",
     "prepare",
+    "prepare_simulated",
     "pretrain",
     "train",
     "train_teachers",
@@ -36,6 +38,7 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "loso": "evaluation.loso",
     "prepare": "corpora.prepare",
+    "prepare_simulated": "simulation.prepare",
     "pretrain": "pretraining.pretrain",
     "train": "training.train",
     "train_teachers": "teaching.train_teachers",

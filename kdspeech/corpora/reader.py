@@ -44,7 +44,8 @@ class Reader:
     read: Callable[..., ReadCorpus]
     default_recipe: str  # a shipped recipe's name
     help: str  # what the corpus is: a first line, and further paragraphs if it needs them
-    source: Literal["folder", "file"] = "folder"  # --root FOLDER, or an argument FILE
+    # --root FOLDER, or an argument FILE; what is made in the workspace has a command of its own
+    source: Literal["folder", "file", "workspace"] = "folder"
     source_help: str = "Folder of the corpus."  # for --root
     options: tuple[Option, ...] = ()
 

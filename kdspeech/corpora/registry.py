@@ -1,10 +1,10 @@
 """The corpora that `kdspeech prepare` knows: a new one is a file beside this one, named in this list."""
 
-from kdspeech.corpora import an4, folder, fsdd, manifest, torgo, uaspeech
+from kdspeech.corpora import an4, folder, fsdd, manifest, simulated, torgo, uaspeech
 from kdspeech.corpora.reader import Reader
 from kdspeech.errors import ManifestError
 
-_MODULES = (uaspeech, torgo, an4, fsdd, manifest, folder)
+_MODULES = (simulated, uaspeech, torgo, an4, fsdd, manifest, folder)
 
 READERS: dict[str, Reader] = {module.READER.name: module.READER for module in _MODULES}
 

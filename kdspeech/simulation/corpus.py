@@ -73,7 +73,11 @@ class CorpusSettings:
 
 
 def write_simulated_corpus(
-    root: Path, settings: CorpusSettings, speakers: Sequence[str] | None = None, jobs: int | None = None
+    root: Path,
+    settings: CorpusSettings,
+    speakers: Sequence[str] | None = None,
+    jobs: int | None = None,
+    force: bool = False,
 ) -> None:
     """Speaks every word that is not yet there; other settings than last time begin anew.
 
@@ -81,11 +85,14 @@ def write_simulated_corpus(
         root: the corpus' folder.
         speakers: only these; None takes all of the size.
         jobs: processes side by side; None takes one a core.
+        force: speaks everything again.
 
     Raises:
         KdspeechError: the extra `demo` is missing, a speaker is unknown, or the folder cannot be written.
     """
     cast = settings.speakers(speakers)
+    if force:
+        (root / _SETTINGS).unlink(missing_ok=True)
     waiting = [speaker for speaker in cast if not _is_whole(root, settings, speaker)]
     if not waiting:
         console.remark(f"The simulated corpus in {root} is up to date.")
@@ -133,7 +140,7 @@ def speak_part(root: Path, settings: CorpusSettings, names: Sequence[str], part:
     """One job: every `num_parts`-th production of these speakers, from the `part`-th on."""
     productions = [p for name in names for p in settings.productions(simulated_speaker(name))]
     for production in productions[part::num_parts]:
-        paths = {microphone: _audio_path(root, production, microphone) for microphone in settings.microphones}
+        paths = {microphone: audio_path(root, production, microphone) for microphone in settings.microphones}
         missing = {microphone: path for microphone, path in paths.items() if not path.exists()}
         if not missing:
             continue
@@ -144,7 +151,8 @@ def speak_part(root: Path, settings: CorpusSettings, names: Sequence[str], part:
                 soundfile.write(file, heard, SAMPLE_RATE, subtype="PCM_16", format="WAV")
 
 
-def _audio_path(root: Path, production: Production, microphone: str) -> Path:
+def audio_path(root: Path, production: Production, microphone: str) -> Path:
+    """Where a production's recording lies."""
     name = production.speaker.name
     return root / "audio" / "original" / name / f"{name}_{production.block}_{production.key}_{microphone}.wav"
 
@@ -164,7 +172,7 @@ def _count_done(root: Path, speaker: str) -> int:
 def _write_labels(root: Path, settings: CorpusSettings, speaker: SimulatedSpeaker) -> None:
     """HTK's master label file, as UASpeech has one for each speaker."""
     entries = [
-        f'"*/{_audio_path(root, production, microphone).stem}.lab"\n{production.text.upper()}\n.\n'
+        f'"*/{audio_path(root, production, microphone).stem}.lab"\n{production.text.upper()}\n.\n'
         for production in settings.productions(speaker)
         for microphone in settings.microphones
     ]

@@ -35,11 +35,14 @@ class Condition:
     substitution: float  # strength of the speaker's own table of wrong sounds
     slip: float  # share of the sounds that come out otherwise than usual, this time
     variability: float  # spread of tempo, pauses, centralisation, widening and breath over productions, as a share
-    # Severity does not change what follows.
+    # Severity does not change what follows: STEADY.
     channel_db: float = 3.0  # spread of the gains of speaker and microphone
     background_db: float = 35.0  # voice over the room's noise
     level_db: float = 2.0  # spread of loudness over productions
     silence_s: float = 0.12  # mean silence before a word, and after it
+
+
+STEADY = ("channel_db", "background_db", "level_db", "silence_s")  # the same at every severity
 
 
 @dataclass(frozen=True)
