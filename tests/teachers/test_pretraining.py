@@ -13,8 +13,8 @@ from kdspeech.audio import SAMPLE_RATE
 from kdspeech.config import TeacherConfig
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import TeacherError
-from kdspeech.teachers import conformer_training
 from kdspeech.teachers.conformer import load_model
+from kdspeech.teachers.progress import TrainingProgress
 from kdspeech.teaching.teacher_folder import LOG_NAME, read_teacher_card
 from kdspeech.vocabulary import Vocabulary
 
@@ -53,14 +53,14 @@ def test_a_killed_training_ends_as_an_unbroken_one(
     start: Path, vocabulary: Vocabulary, utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = (CONFIG, vocabulary, tmp_path / "teacher", tmp_path / "work", utterances, utterances[:1], 3)
-    kept = conformer_training.TrainingProgress.keep
+    kept = TrainingProgress.keep
 
-    def keep_and_die(progress: conformer_training.TrainingProgress, log: list[dict[str, float]]) -> None:
+    def keep_and_die(progress: TrainingProgress, log: list[dict[str, float]]) -> None:
         kept(progress, log)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(conformer_training.TrainingProgress, "keep", keep_and_die)
+        patch.setattr(TrainingProgress, "keep", keep_and_die)
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 teachers.pretrain_initial(*asked)
