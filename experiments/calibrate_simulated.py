@@ -1,0 +1,198 @@
+"""How near is the simulated UASpeech to the real one? Compares the cross-speaker WRA of single teachers.
+
+Needs a workspace whose teachers have scored the simulated corpus:
+  kdspeech prepare simulated --size full
+  kdspeech pretrain && kdspeech train-teachers --speakers all && kdspeech dump-teachers --speakers all
+  python experiments/calibrate_simulated.py --workspace workspace [--kind ctc] [--out reports/calibration.md]
+Reads reports/dump-matrix.json and prints band means, their differences and the rank correlation of the speakers' mean
+difficulty; writes them as Markdown with a heat map of both matrices beside it, as SVG.
+"""
+
+import argparse
+import csv
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from kdspeech import console
+from kdspeech.corpora.uaspeech_speakers import BANDS, SPEAKERS
+from kdspeech.errors import KdspeechError
+from kdspeech.files import read_json, write_text
+
+_REAL = Path(__file__).with_name("uaspeech_cross_speaker_wra.csv")
+_REAL_OWN = {"HIGH": 93.6, "MID": 76.0, "LOW": 58.1, "VERY LOW": 25.3}  # WRA % on the own speaker; only these are known
+_MAX_DIFFERENCE, _MIN_CORRELATION = 12.0, 0.9  # WRA points; Spearman's rho
+_CELL = 34  # pixels
+
+
+@dataclass(frozen=True)
+class CrossWra:
+    """WRA % of teachers (rows) on speakers (columns), S x S; NaN where unknown, as the real diagonal is."""
+
+    speakers: tuple[str, ...]  # the best understood first
+    wra: np.ndarray
+
+    @property
+    def others(self) -> np.ndarray:
+        """[S] mean WRA of the other speakers' teachers on each speaker."""
+        return np.array(np.nanmean(np.where(np.eye(len(self.speakers), dtype=bool), np.nan, self.wra), axis=0))
+
+    def restricted(self, names: Sequence[str]) -> "CrossWra":
+        """The rows and columns of these speakers."""
+        indices = [self.speakers.index(name) for name in names]
+        return CrossWra(tuple(names), self.wra[np.ix_(indices, indices)])
+
+
+def read_real(path: Path = _REAL) -> CrossWra:
+    """The matrix of the real corpus."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    header, *rows = csv.reader(lines)
+    return CrossWra(tuple(header[1:]), np.array([[float(cell or "nan") for cell in row[1:]] for row in rows]))
+
+
+def read_simulated(path: Path, kind: str, order: Sequence[str]) -> CrossWra:
+    """The matrix of a workspace's dump.
+
+    Raises:
+        KdspeechError: nothing was dumped, or not of that kind, or a speaker has no teacher.
+    """
+    matrices = read_json(path)
+    if kind not in matrices:
+        raise KdspeechError(f"{path} has no scores of kind {kind!r}. Its kinds: {', '.join(matrices)}.")
+    matrix = matrices[kind]
+    names = [name for name in order if name in matrix]
+    if not names or any(name not in matrix[teacher] for teacher in names for name in names):
+        raise KdspeechError(
+            f"{path}: expected every teacher to have scored every speaker. Run `dump-teachers` for all."
+        )
+    return CrossWra(tuple(names), np.array([[matrix[t][s]["wra"] for s in names] for t in names]))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One line of the table: a band's mean, real and simulated, in WRA %."""
+
+    what: str  # own or other teachers
+    band: str
+    real: float
+    simulated: float
+
+    @property
+    def is_near(self) -> bool:
+        return abs(self.simulated - self.real) <= _MAX_DIFFERENCE
+
+
+def compare(real: CrossWra, simulated: CrossWra) -> tuple[list[Comparison], float]:
+    """Band means of own and of other speakers' teachers, and Spearman's rho of the speakers' mean difficulty."""
+    lines = []
+    for band in reversed(BANDS):
+        members = [i for i, name in enumerate(simulated.speakers) if SPEAKERS[name].band == band]
+        if members:
+            own = float(np.diag(simulated.wra)[members].mean())
+            others = [float(matrix.others[members].mean()) for matrix in (real, simulated)]
+            lines += [Comparison("own", band, _REAL_OWN[band], own), Comparison("others", band, *others)]
+    correlation = spearmanr(real.others, simulated.others).statistic
+    return sorted(lines, key=lambda line: line.what, reverse=True), float(correlation)
+
+
+def markdown(lines: Sequence[Comparison], correlation: float, real: CrossWra, simulated: CrossWra, picture: str) -> str:
+    """The comparison for RESULTS.md."""
+    table = [
+        "| teachers | band | real WRA % | simulated WRA % | difference |",
+        "| --- | --- | ---: | ---: | ---: |",
+        *(
+            f"| {line.what} | {line.band} | {line.real:.1f} | {line.simulated:.1f} | "
+            f"{line.simulated - line.real:+.1f}{'' if line.is_near else ' (!)'} |"
+            for line in lines
+        ),
+    ]
+    difficulty = [
+        "| " + " | ".join(("speaker", *simulated.speakers)) + " |",
+        "| --- |" + " ---: |" * len(simulated.speakers),
+        "| real | " + " | ".join(f"{value:.1f}" for value in real.others) + " |",
+        "| simulated | " + " | ".join(f"{value:.1f}" for value in simulated.others) + " |",
+    ]
+    return "\n".join(
+        [
+            *table,
+            "",
+            f"Rank correlation of the speakers' mean difficulty (Spearman): {correlation:.3f}.",
+            "",
+            "Mean WRA % of the other speakers' teachers:",
+            "",
+            *difficulty,
+            "",
+            f"![Real and simulated cross-speaker WRA]({picture})",
+            "",
+        ]
+    )
+
+
+def heat_map(real: CrossWra, simulated: CrossWra) -> str:
+    """Both matrices side by side as SVG; rows teachers, columns speakers, the darker the better."""
+    size = len(real.speakers)
+    side = _CELL * (size + 1)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * side + _CELL} {side + _CELL}" '
+        'font-family="sans-serif" font-size="11" text-anchor="middle">',
+        '<rect width="100%" height="100%" fill="white"/>',
+    ]
+    for left, title, matrix in ((0, "real", real), (side + _CELL, "simulated", simulated)):
+        parts.append(f'<g transform="translate({left} 0)"><text x="{side / 2}" y="16" font-size="14">{title}</text>')
+        for i, name in enumerate(matrix.speakers):
+            middle = _CELL * (i + 1.5)
+            parts.append(f'<text x="{middle}" y="{_CELL - 4}">{name}</text>')
+            parts.append(f'<text x="{_CELL / 2}" y="{middle + 4}">{name}</text>')
+        parts += [
+            _cell(_CELL * (column + 1), _CELL * (row + 1), value)
+            for row, values in enumerate(matrix.wra)
+            for column, value in enumerate(values)
+        ]
+        parts.append("</g>")
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _cell(x: int, y: int, wra: float) -> str:
+    if np.isnan(wra):
+        return f'<rect x="{x}" y="{y}" width="{_CELL}" height="{_CELL}" fill="#eee"/>'
+    red, green, blue = (round(255 + (dark - 255) * wra / 100) for dark in (8, 48, 107))
+    ink = "white" if wra > 50 else "black"
+    return (
+        f'<rect x="{x}" y="{y}" width="{_CELL}" height="{_CELL}" fill="rgb({red},{green},{blue})"/>'
+        f'<text x="{x + _CELL / 2}" y="{y + _CELL / 2 + 4}" fill="{ink}">{wra:.0f}</text>'
+    )
+
+
+def main() -> int:
+    """Compares, prints and writes. Exit codes: 0 near enough, 1 not, or nothing to compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", type=Path, default=Path("workspace"))
+    parser.add_argument("--kind", default="ctc", help="ctc, word or hypotheses")
+    parser.add_argument("--out", type=Path, help="Markdown file  [default: reports/calibration.md of the workspace]")
+    options = parser.parse_args()
+    out = options.out or options.workspace / "reports" / "calibration.md"
+    try:
+        real = read_real()
+        simulated = read_simulated(options.workspace / "reports" / "dump-matrix.json", options.kind, real.speakers)
+        real = real.restricted(simulated.speakers)
+        lines, correlation = compare(real, simulated)
+        write_text(out, markdown(lines, correlation, real, simulated, out.with_suffix(".svg").name))
+        write_text(out.with_suffix(".svg"), heat_map(real, simulated))
+    except KdspeechError as error:
+        console.warn(str(error))
+        return 1
+    rows = [(f"{x.what}, {x.band}", f"{x.real:.1f}", f"{x.simulated:.1f}", "yes" if x.is_near else "NO") for x in lines]
+    console.table("Calibration", ("teachers, band", "real WRA %", "simulated WRA %", "within 12"), rows)
+    console.result(
+        f"Rank correlation of the speakers' difficulty: {correlation:.3f} (at least {_MIN_CORRELATION} wanted)."
+    )
+    console.remark(f"Wrote {out} and {out.with_suffix('.svg')}.")
+    return 0 if all(line.is_near for line in lines) and correlation >= _MIN_CORRELATION else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
