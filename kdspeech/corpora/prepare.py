@@ -173,20 +173,28 @@ def _fingerprint(
     return digest.hexdigest()
 
 
+def refuse_other_corpus(workspace: Workspace, corpus: str, root: Path) -> None:
+    """Raises KdspeechError if the workspace holds another corpus than this one."""
+    if not workspace.corpus_path.exists():
+        return
+    stored = workspace.corpus
+    if (stored.corpus, stored.root) != (corpus, str(root.absolute())):
+        raise KdspeechError(
+            f"the workspace {workspace.root} holds the corpus {stored.corpus} of {stored.root}; teachers and dumps in "
+            f"it would not fit {corpus} of {root}. Choose another folder with --workspace, or add --force."
+        )
+
+
 def _done(workspace: Workspace, card: CorpusCard) -> CorpusCard | None:
     """The stored card if it is of this corpus, whole and up to date.
 
     Raises:
         KdspeechError: the workspace holds another corpus.
     """
+    refuse_other_corpus(workspace, card.corpus, Path(card.root))
     if not workspace.corpus_path.exists():
         return None
     stored = workspace.corpus
-    if (stored.corpus, stored.root) != (card.corpus, card.root):
-        raise KdspeechError(
-            f"the workspace {workspace.root} holds the corpus {stored.corpus} of {stored.root}; teachers and dumps in "
-            f"it would not fit {card.corpus} of {card.root}. Choose another folder with --workspace, or add --force."
-        )
     if replace(stored, manifest_sha256="", num_broken=0) != card:
         console.remark("The settings or the files have changed since the last time: preparing again.")
         return None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kdspeech.corpora.prepare import prepare
+from kdspeech.corpora.prepare import prepare, refuse_other_corpus
 from kdspeech.simulation.corpus import CorpusSettings, Size, write_simulated_corpus
 from kdspeech.simulation.listen import write_listening_page
 from kdspeech.workspace import CorpusCard, Workspace
@@ -39,6 +39,8 @@ def prepare_simulated(
     names = None if speakers is None or list(speakers) == ["all"] else list(speakers)
     settings = CorpusSettings(size=size, seed=seed)
     root = corpus_dir(workspace, size)
+    if not force:
+        refuse_other_corpus(workspace, "simulated", root)  # before the long work, not after it
     write_simulated_corpus(root, settings, names, jobs=jobs, force=force)
     card = prepare(workspace, "simulated", root, speakers=names, force=force, **options)
     if listen:

@@ -57,6 +57,18 @@ def test_the_seed_reaches_the_voices(run_cli: RunCli, tmp_path: Path) -> None:
     assert not first & second
 
 
+@pytest.mark.usefixtures("_few_words")
+def test_nothing_is_spoken_into_the_workspace_of_another_corpus(
+    run_cli: RunCli, tmp_path: Path, digits_folder: Path
+) -> None:
+    workspace = tmp_path / "workspace"
+    run_cli("prepare", "fsdd", "--root", digits_folder, "--workspace", workspace)
+    result = run_cli("prepare", "simulated", "--speakers", "M08", "--jobs", "1", "--workspace", workspace)
+    assert result.exit_code == 1
+    assert "holds the corpus fsdd" in result.stderr
+    assert not (workspace / "corpora").exists()
+
+
 def test_a_speaker_of_the_full_size_is_not_in_the_small_one(run_cli: RunCli, tmp_path: Path) -> None:
     result = run_cli("prepare", "simulated", "--speakers", "M04", "--workspace", tmp_path)
     assert result.exit_code == 1
