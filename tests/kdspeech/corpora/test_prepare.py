@@ -387,7 +387,7 @@ def test_force_decodes_again(workspace: Workspace, digits_folder: Path, decoded:
 def test_what_was_decoded_before_an_interruption_is_kept(
     workspace: Workspace, digits_folder: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured = checked.measure
+    measured = measuring.measure
 
     def interrupted(path: str, state: FileState | None) -> Measured:
         if len(decoded) == 10:
