@@ -55,8 +55,8 @@ def test_nemos_manifest_tools_read_every_field_of_ours(workspace: Workspace) -> 
 
 
 def test_nemos_collection_gives_our_utterances(workspace: Workspace) -> None:
-    from nemo.collections.common.parts.preprocessing.manifest import item_iter
     from nemo.collections.common.parts.preprocessing.collections import ASRAudioText
+    from nemo.collections.common.parts.preprocessing.manifest import item_iter
 
     parser = _tokenizer(workspace).text_to_ids
     collection = ASRAudioText(str(workspace.manifest_path), parser=parser)
