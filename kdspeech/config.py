@@ -15,6 +15,8 @@ from yaml import YAMLError
 from kdspeech.choices import KINDS, PRETRAINED, Kind, LossTerm, Mode
 from kdspeech.errors import ConfigError
 
+_CONFORMER_SUBSAMPLING = 4  # NeMo's default, where an encoder_config does not say
+
 
 class Strict(BaseModel):
     """Frozen, and refuses unknown keys."""
@@ -208,6 +210,11 @@ class Recipe(Strict):
     def starting_from(self, encoder: str) -> "Recipe":
         """The same recipe with another start for the student: `pretrained`, a .nemo file or a published name."""
         return self.model_copy(update={"student": self.student.starting_from(encoder)})
+
+
+def coarsest_subsampling(teacher: TeacherConfig, encoder_config: dict[str, Any] | None) -> int:
+    """Feature frames per output frame of the coarser of teacher and student: what short recordings must suffice for."""
+    return max(teacher.subsampling, (encoder_config or {}).get("subsampling_factor", _CONFORMER_SUBSAMPLING))
 
 
 def recipe_names() -> list[str]:

@@ -11,7 +11,7 @@ import msgspec
 
 from kdspeech import console
 from kdspeech.audio import SAMPLES_PER_FEATURE_FRAME
-from kdspeech.config import Recipe, load_recipe
+from kdspeech.config import Recipe, coarsest_subsampling, load_recipe
 from kdspeech.corpora.checked import file_states, measure_recordings
 from kdspeech.corpora.checking import Task, check_speakers, check_transcripts, warn_of_same_audio
 from kdspeech.corpora.corpus_report import show_corpus_report
@@ -28,7 +28,6 @@ from kdspeech.workspace import CorpusCard, Workspace
 
 # The characters of a corpus without a word list; fixed, so that no speaker's transcripts decide them.
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789'-"
-_CONFORMER_SUBSAMPLING = 4  # NeMo's default, where the recipe's encoder_config does not say
 
 
 def prepare(
@@ -154,8 +153,7 @@ def _vocabulary(
 
 def _samples_per_frame(recipe: Recipe) -> int:
     """Samples under one output frame of the coarser of teacher and student."""
-    student = (recipe.encoder_config or {}).get("subsampling_factor", _CONFORMER_SUBSAMPLING)
-    return SAMPLES_PER_FEATURE_FRAME * max(recipe.teacher.subsampling, student)
+    return SAMPLES_PER_FEATURE_FRAME * coarsest_subsampling(recipe.teacher, recipe.encoder_config)
 
 
 def _fingerprint(

@@ -8,6 +8,7 @@ import importlib.metadata
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,62 @@ import torch
 
 from kdspeech import console
 from kdspeech.audio import SAMPLES_PER_FEATURE_FRAME
-from kdspeech.config import PretrainingConfig, Recipe, StudentConfig
+from kdspeech.config import PretrainingConfig, Recipe, StudentConfig, coarsest_subsampling
 from kdspeech.errors import ConfigError, RunError
 from kdspeech.evaluation.zero_shot import zero_shot
 from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.files import check_writable, count_lines, read_json, sha256_of_file, write_json
 from kdspeech.pretraining.fits import encoder_recipe, epoch_logs, teacher_config, train_encoder, train_teacher_start
 from kdspeech.pretraining.pretrained import CARD_NAME, PretrainedCard, read_card, write_card
-from kdspeech.pretraining.synthetic import synthesise
+from kdspeech.pretraining.synthetic import SyntheticCorpus, synthesise
 from kdspeech.protocols import PretrainableStudents, PretrainableTeachers
 from kdspeech.runs import differences, plain
 from kdspeech.teaching.teacher_folder import read_teacher_card
 from kdspeech.training.losses import frames_needed
-from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 
 _SETTINGS_NAME = "settings.json"  # written first: what is being made
-_CONFORMER_SUBSAMPLING = 4  # NeMo's default, where encoder_config does not say
+_VOICES_NAME = "voices"  # the synthetic corpus; it outlives --force, since its settings alone decide it
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides a pretraining, but the workspace."""
+
+    recipe: Recipe
+    pretraining: PretrainingConfig
+    student: StudentConfig  # whose encoder and CTC head are trained: from scratch, without a decoder
+    seed: int
+
+    @classmethod
+    def of_recipe(cls, recipe: Recipe, seed: int) -> "Plan":
+        """Raises ConfigError where the recipe describes no pretraining, or no encoder."""
+        if recipe.pretraining is None:
+            raise ConfigError(
+                f"recipe {recipe.name} has no section `pretraining`. Take one that has: "
+                "--recipe conformer_xs_from_pretrained."
+            )
+        encoder_config = recipe.pretraining.encoder_config or recipe.student.encoder_config
+        if encoder_config is None:
+            raise ConfigError(f"recipe {recipe.name} does not describe an encoder: add pretraining.encoder_config.")
+        update = {"encoder": None, "encoder_config": encoder_config, "decoder_layers": 0}
+        return cls(recipe, recipe.pretraining, recipe.student.model_copy(update=update), seed)
+
+    def settings(self, workspace: Workspace) -> dict[str, Any]:
+        """As plain JSON values, with what the workspace adds."""
+        of_student = {"encoder_config", "num_mels", "preprocessor_config", "spec_augment"}
+        teacher = teacher_config(self.recipe.teacher, self.pretraining)
+        whole: dict[str, Any] = plain(
+            {
+                "pretraining": self.pretraining.model_dump(mode="json", exclude={"encoder_config"}),
+                "student": self.student.model_dump(mode="json", include=of_student),
+                "teacher": teacher.model_dump(mode="json", exclude={"start"}),
+                "seed": self.seed,
+                "words": list(workspace.lexicon.words),
+                "vocabulary": workspace.vocabulary.sha256,
+            }
+        )
+        return whole
 
 
 def pretrain(
@@ -58,58 +98,29 @@ def pretrain(
         RunError: the workspace's pretraining was begun with other settings.
         KdspeechError: no lexicon, no synthesiser, or a training that failed.
     """
-    config, student = pretraining_of(recipe)
-    folder, vocabulary = workspace.pretrained_dir, workspace.vocabulary
-    vocabulary.check_round_trip(workspace.lexicon.words)
-    settings = _settings(workspace, recipe, config, student, seed)
+    plan = Plan.of_recipe(recipe, seed)
+    folder = workspace.pretrained_dir
+    workspace.vocabulary.check_round_trip(workspace.lexicon.words)
     check_writable(folder)
     if force:
-        (folder / CARD_NAME).unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-    _check_begun(folder, settings)
+        _clear(folder)
+    _check_begun(folder, plan.settings(workspace))
     card = read_card(folder)
     if card is not None:
         console.remark(f"{folder} is finished: skipped. Redo it with --force.")
     else:
-        card = _make(workspace, recipe, config, student, settings, students, teachers, seed, jobs)
+        card = _make(workspace, plan, students, teachers, jobs or default_jobs(2))
     if evaluate:
         print_zero_shot(workspace, teachers)
     return card
 
 
-def pretraining_of(recipe: Recipe) -> tuple[PretrainingConfig, StudentConfig]:
-    """A recipe's pretraining, and the student whose encoder and CTC head it trains: built from scratch, no decoder.
-
-    Raises:
-        ConfigError: the recipe describes no pretraining, or no encoder.
-    """
-    if recipe.pretraining is None:
-        raise ConfigError(
-            f"recipe {recipe.name} has no section `pretraining`. Take one that has: "
-            "--recipe conformer_xs_from_pretrained."
-        )
-    encoder_config = recipe.pretraining.encoder_config or recipe.student.encoder_config
-    if encoder_config is None:
-        raise ConfigError(f"recipe {recipe.name} does not describe an encoder: add pretraining.encoder_config.")
-    update = {"encoder": None, "encoder_config": encoder_config, "decoder_layers": 0}
-    return recipe.pretraining, recipe.student.model_copy(update=update)
-
-
-def _settings(
-    workspace: Workspace, recipe: Recipe, config: PretrainingConfig, student: StudentConfig, seed: int
-) -> dict[str, Any]:
-    """Everything that decides the models, as plain JSON values."""
-    of_student = {"encoder_config", "num_mels", "preprocessor_config", "spec_augment"}
-    settings = {
-        "pretraining": config.model_dump(mode="json", exclude={"encoder_config"}),
-        "student": student.model_dump(mode="json", include=of_student),
-        "teacher": teacher_config(recipe.teacher, config).model_dump(mode="json", exclude={"start"}),
-        "seed": seed,
-        "words": list(workspace.lexicon.words),
-        "vocabulary": workspace.vocabulary.sha256,
-    }
-    whole: dict[str, Any] = plain(settings)
-    return whole
+def _clear(folder: Path) -> None:
+    """Removes what was trained, the card first."""
+    (folder / CARD_NAME).unlink(missing_ok=True)
+    for path in folder.glob("*"):
+        if path.name != _VOICES_NAME:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _check_begun(folder: Path, settings: dict[str, Any]) -> None:
@@ -128,39 +139,20 @@ def _check_begun(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def _make(
-    workspace: Workspace,
-    recipe: Recipe,
-    config: PretrainingConfig,
-    student: StudentConfig,
-    settings: dict[str, Any],
-    students: PretrainableStudents,
-    teachers: PretrainableTeachers,
-    seed: int,
-    jobs: int | None,
+    workspace: Workspace, plan: Plan, students: PretrainableStudents, teachers: PretrainableTeachers, jobs: int
 ) -> PretrainedCard:
     folder, started = workspace.pretrained_dir, time.monotonic()
+    settings, log_dir = plan.settings(workspace), workspace.root / "logs" / "pretrain"
     write_json(folder / _SETTINGS_NAME, settings)
-    words, log_dir, jobs = workspace.lexicon.words, workspace.root / "logs" / "pretrain", jobs or default_jobs(2)
-    samples = _samples_needed(words, workspace.vocabulary, recipe.teacher.subsampling, student)
-    corpus = synthesise(folder / "voices", words, samples, config, seed, jobs, log_dir)
+    words, samples = workspace.lexicon.words, _samples_needed(workspace, plan)
+    corpus = synthesise(folder / _VOICES_NAME, words, samples, plan.pretraining, plan.seed, jobs, log_dir)
     console.remark(
         f"{len(corpus.utterances)} synthetic utterances by {corpus.num_voices} voices, {corpus.hours:.2f} hours."
     )
-    logs = epoch_logs(workspace)
-    run_jobs(
-        _call,
-        [
-            (train_encoder, students, workspace.root, encoder_recipe(recipe, student, config), corpus, seed),
-            (train_teacher_start, teachers, workspace.root, teacher_config(recipe.teacher, config), corpus, seed),
-        ],
-        "Pretraining encoder and teachers, epochs",
-        log_dir,
-        jobs,
-        counter=(config.encoder.epochs + config.teacher.epochs, lambda: sum(count_lines(log) for log in logs)),
-    )
+    _train_both(workspace, plan, corpus, students, teachers, jobs, log_dir)
     card = PretrainedCard(
         settings=settings,
-        seed=seed,
+        seed=plan.seed,
         vocabulary_sha256=workspace.vocabulary.sha256,
         encoder_sha256=sha256_of_file(workspace.pretrained_encoder_path),
         teacher_sha256=read_teacher_card(workspace.pretrained_teacher_dir).checkpoint_sha256,
@@ -175,14 +167,37 @@ def _make(
     return card
 
 
-def _samples_needed(
-    words: tuple[str, ...], vocabulary: Vocabulary, subsampling: int, student: StudentConfig
-) -> tuple[int, ...]:
+def _samples_needed(workspace: Workspace, plan: Plan) -> tuple[int, ...]:
     """Samples from which the coarser of teacher and student has frames enough for each word under CTC."""
-    coarser = max(subsampling, (student.encoder_config or {}).get("subsampling_factor", _CONFORMER_SUBSAMPLING))
-    ids = [torch.tensor([vocabulary.encode(word)]) for word in words]
-    frames = [int(frames_needed(row, torch.tensor([row.shape[1]]))) for row in ids]
-    return tuple((count + 1) * coarser * SAMPLES_PER_FEATURE_FRAME for count in frames)
+    per_frame = SAMPLES_PER_FEATURE_FRAME * coarsest_subsampling(plan.recipe.teacher, plan.student.encoder_config)
+    ids = [torch.tensor([workspace.vocabulary.encode(word)]) for word in workspace.lexicon.words]
+    return tuple((int(frames_needed(row, torch.tensor([row.shape[1]]))) + 1) * per_frame for row in ids)
+
+
+def _train_both(
+    workspace: Workspace,
+    plan: Plan,
+    corpus: SyntheticCorpus,
+    students: PretrainableStudents,
+    teachers: PretrainableTeachers,
+    jobs: int,
+    log_dir: Path,
+) -> None:
+    """Trains the encoder and the teachers' start, side by side if there are two jobs."""
+    config, logs = plan.pretraining, epoch_logs(workspace)
+    for_encoder = encoder_recipe(plan.recipe, plan.student, config)
+    for_teacher = teacher_config(plan.recipe.teacher, config)
+    run_jobs(
+        _call,
+        [
+            (train_encoder, students, workspace.root, for_encoder, corpus, plan.seed),
+            (train_teacher_start, teachers, workspace.root, for_teacher, corpus, plan.seed),
+        ],
+        "Pretraining encoder and teachers, epochs",
+        log_dir,
+        jobs,
+        counter=(config.encoder.epochs + config.teacher.epochs, lambda: sum(count_lines(log) for log in logs)),
+    )
 
 
 def _call(function: Callable[..., None], *arguments: Any) -> None:

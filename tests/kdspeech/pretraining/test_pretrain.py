@@ -16,6 +16,7 @@ from kdspeech.pretraining.pretrain import pretrain
 from kdspeech.pretraining.pretrained import PretrainedCard, read_card
 from kdspeech.runs import RunFolder
 from kdspeech.scoring.score import Scores
+from kdspeech.simulation.synthesiser import Synthesiser
 from kdspeech.training.train import train
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
@@ -82,6 +83,15 @@ def test_other_settings_are_refused_until_forced(workspace: Workspace, settings:
     assert read_card(workspace.pretrained_dir) == first
     second = make(workspace, force=True, **settings)
     assert second.encoder_sha256 != first.encoder_sha256
+
+
+def test_voices_are_kept_where_only_the_training_changes(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = make(workspace)
+    monkeypatch.setattr(Synthesiser, "speak", None)  # nobody speaks again
+    longer = recipe(encoder=FitConfig(epochs=3, batch_size=8, learning_rate=1e-3))
+    second = make(workspace, recipe=longer, force=True)
+    assert second.encoder_sha256 != first.encoder_sha256
+    assert len(encoder_run(workspace).metrics_path.read_text().splitlines()) == 3
 
 
 def test_the_seed_decides_the_weights(workspace: Workspace) -> None:
