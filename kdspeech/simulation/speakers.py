@@ -10,18 +10,18 @@ from kdspeech.simulation.synthesiser import Voice
 # Speaker -> espeak-ng variant and severity of the dysarthria (0 none, 1 the most). The severities are to be calibrated
 # by how well recognisers of other speakers understand each speaker of the real corpus.
 _CAST: dict[str, tuple[str, float]] = {
-    "M04": ("m1", 1.0),
+    "M04": ("m8", 1.0),
     "F03": ("f1", 0.93),
-    "M12": ("m2", 0.95),
-    "M01": ("m3", 0.85),
+    "M12": ("david", 0.95),
+    "M01": ("m2", 0.85),
     "M07": ("m4", 0.70),
     "F02": ("f2", 0.75),
     "M16": ("m5", 0.55),
     "M05": ("m6", 0.60),
     "F04": ("f3", 0.45),
     "M11": ("m7", 0.55),
-    "M09": ("m8", 0.20),
-    "M14": ("david", 0.25),
+    "M09": ("m1", 0.20),
+    "M14": ("m3", 0.25),
     "M08": ("benjamin", 0.15),
     "M10": ("adam", 0.05),
     "F05": ("f4", 0.10),
