@@ -48,7 +48,7 @@ def command(
 
     Trains and dumps the teachers that are missing, trains and evaluates the students of every fold. What is done is
     skipped and a killed run continues where it stopped; --force trains the students again, not the teachers. The table
-    is also in reports/loso.md and reports/loso.json.
+    is also in reports/loso.html, loso.md and loso.json.
 
     \b
     kdspeech loso
@@ -71,4 +71,4 @@ def command(
         force=force,
     )
     table.print()
-    console.result(f"With WER and all counts: {place.reports_dir / 'loso.md'} and loso.json")
+    console.result(f"With WER and all counts: {place.reports_dir / 'loso.html'}, loso.md and loso.json")

@@ -13,6 +13,7 @@ from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import KdspeechError
 from kdspeech.evaluation.baselines import TeacherBaselines, teacher_baselines
 from kdspeech.evaluation.evaluate import evaluate
+from kdspeech.evaluation.loso_page import write_loso_page
 from kdspeech.evaluation.loso_table import LosoRow, LosoTable
 from kdspeech.evaluation.zero_shot import zero_shot
 from kdspeech.fanout import default_jobs, run_jobs
@@ -49,7 +50,7 @@ def loso(
 ) -> LosoTable:
     """Trains and dumps missing teachers, trains and evaluates the students of every fold, and writes the table.
 
-    The table goes to `reports/loso.json` and `reports/loso.md`.
+    The table goes to `reports/loso.json`, `reports/loso.md` and the page `reports/loso.html`.
 
     Args:
         speakers: to hold out, one after another; None takes all. Every other speaker of the corpus teaches and trains.
@@ -73,6 +74,7 @@ def loso(
     table = _make_table(workspace, recipe, teachers, folds, student_scores, seed)
     write_json(workspace.reports_dir / "loso.json", table.to_dict())
     write_text(workspace.reports_dir / "loso.md", table.to_markdown())
+    write_loso_page(workspace.reports_dir / "loso.html", table)
     return table
 
 

@@ -69,9 +69,23 @@ class LosoTable:
             return _MISSING
         return " / ".join(_MISSING if rate is None else f"{rate:.1f}" for rate in shown)
 
+    @property
+    def wra_cells(self) -> list[tuple[str, ...]]:
+        """WRA % by system and speaker."""
+        return self.cells(_wra)
+
+    @property
+    def wer_cells(self) -> list[tuple[str, ...]]:
+        """WER % by system and speaker."""
+        return self.cells(_wer)
+
+    def macro_wra(self, decode_mode: DecodeMode) -> list[tuple[str, float | None]]:
+        """Each system's macro mean of WRA %."""
+        return [(row.name, row.macro(decode_mode, _wra)) for row in self.rows]
+
     def print(self) -> None:
         """The table of WRA on standard output."""
-        console.table(f"WRA % on speakers never heard ({self.legend})", self.columns, self.cells(_wra))
+        console.table(f"WRA % on speakers never heard ({self.legend})", self.columns, self.wra_cells)
 
     def to_markdown(self) -> str:
         """WRA, WER and the raw counts."""
@@ -80,15 +94,27 @@ class LosoTable:
             ", ".join(f"{name}: {value}" for name, value in self.settings.items()),
             f"Cells: {self.legend}.",
             "## WRA %",
-            _markdown(self.columns, self.cells(_wra)),
+            _markdown(self.columns, self.wra_cells),
             "## WER %",
-            _markdown(self.columns, self.cells(_wer)),
-            "## Counts: right utterances of utterances, word errors of reference words",
-            _markdown(("system", "speaker", *(SHORT_NAMES[mode] for mode in self.decode_modes)), self._counts()),
+            _markdown(self.columns, self.wer_cells),
+            f"## {self.count_caption}",
+            _markdown(self.count_columns, self.counts),
         ]
         return "\n\n".join(part for part in parts if part) + "\n"
 
-    def _counts(self) -> list[tuple[str, ...]]:
+    @property
+    def count_caption(self) -> str:
+        """How to read the counts."""
+        return "Counts: right utterances of utterances, word errors of reference words"
+
+    @property
+    def count_columns(self) -> tuple[str, ...]:
+        """Headings of the counts."""
+        return ("system", "speaker", *(SHORT_NAMES[mode] for mode in self.decode_modes))
+
+    @property
+    def counts(self) -> list[tuple[str, ...]]:
+        """Raw counts by system, speaker and decode mode."""
         return [
             (row.name, fold, *(_count(row.scores[fold].get(mode)) for mode in self.decode_modes))
             for row in self.rows

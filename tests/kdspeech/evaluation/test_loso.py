@@ -73,6 +73,10 @@ def test_the_reports_hold_what_the_table_shows(workspace: Workspace, lexicon: Le
     text = (workspace.reports_dir / "loso.md").read_text()
     assert text == table.to_markdown()
     assert "| labels-only student | carl | 30/30, 0/30 | 30/30, 0/30 | 30/30, 0/30 |" in text
+    page = (workspace.reports_dir / "loso.html").read_text()
+    assert '<span style="width: 100.0%"></span>' in page  # the student's bar
+    for cell in (cell for line in (*table.wra_cells, *table.wer_cells, *table.counts) for cell in line):
+        assert f">{cell}</t" in page
 
 
 def test_done_folds_are_skipped_and_the_others_done(workspace: Workspace, lexicon: Lexicon) -> None:
