@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from kdspeech.config import Range, VoicesConfig
+from kdspeech.simulation.speakers import taken_variants
 from kdspeech.simulation.synthesiser import Synthesiser, Voice
 
 # espeak-ng's accents of English: General American, New York, British, Received Pronunciation, Scotland, Lancashire,
@@ -24,8 +25,10 @@ _UNNATURAL = ("robo", "UniRobot", "anikaRobot", "Demonic", "croak", "whisper")
 
 
 def natural_variants(synthesiser: Synthesiser) -> tuple[str, ...]:
-    """The synthesiser's speakers, without robots, demons and whispers; "" is the plain one."""
-    return ("", *(name for name in synthesiser.variants() if not name.startswith(_UNNATURAL)))
+    """The synthesiser's speakers, without robots, demons, whispers and the simulated corpus'; "" is the plain one."""
+    taken = taken_variants()
+    names = (name for name in synthesiser.variants() if name not in taken)
+    return ("", *(name for name in names if not name.startswith(_UNNATURAL)))
 
 
 def draw_voice(config: VoicesConfig, variants: tuple[str, ...], rng: np.random.Generator) -> Voice:

@@ -75,6 +75,11 @@ def simulated_speaker(name: str) -> SimulatedSpeaker:
     return SimulatedSpeaker(name, Voice("en-us", variant, pitch, pitch_range, rate), severity)
 
 
+def taken_variants() -> frozenset[str]:
+    """The synthesiser's variants that these speakers have for a voice: whoever is to be unheard must not use them."""
+    return frozenset(variant for variant, _ in _CAST.values())
+
+
 def all_names() -> tuple[str, ...]:
     """The fifteen speakers, in the order of UASpeech's table: least understood first."""
     return tuple(speaker.name for speaker in DYSARTHRIC)
