@@ -26,10 +26,15 @@ def import_speechbrain() -> ModuleType:
 def import_nemo_asr() -> ModuleType:
     """Imports nemo.collections.asr (about ten seconds); its logger reports errors only."""
     ensure_torchaudio()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import nemo.collections.asr as nemo_asr
-        from nemo.utils import logging as nemo_logging
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)  # its telemetry reports that it is switched off
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import nemo.collections.asr as nemo_asr
+            from nemo.utils import logging as nemo_logging
+    finally:
+        logging.disable(before)
     nemo_logging.setLevel(logging.ERROR)
     module: ModuleType = nemo_asr
     return module

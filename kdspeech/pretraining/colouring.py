@@ -34,11 +34,11 @@ def colour(waveform: np.ndarray, config: ColouringConfig, rng: np.random.Generat
         float32 [M].
     """
     speech = resample_to_speed(waveform, draw_logarithmically(config.speed, rng)).astype(np.float64)
-    power = float(np.mean(speech**2))
     signal = surround(speech, config, rng, min_samples)
     if rng.random() < config.reverb_share:
         signal = echo(signal, rng.uniform(*config.reverb_s), rng.uniform(*_ECHO_SHARE), rng)
     signal = filter_by_gain(signal, channel_gain_db(len(signal), config, rng))
+    power = np.sum(signal**2) / len(speech)  # what the channel left of it
     noise = coloured_noise(len(signal), rng.uniform(*_NOISE_SLOPES), rng)
     signal = signal + noise * np.sqrt(power) * 10 ** (-rng.uniform(*config.snr_db) / 20)
     peak = np.abs(signal).max() + _TINY
