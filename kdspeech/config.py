@@ -80,7 +80,8 @@ class StudentConfig(Strict):
     encoder: str | None = None  # `pretrained` (the workspace's own), .nemo file, published name; None: from scratch
     encoder_config: dict[str, Any] | None = None  # keyword arguments of NeMo's ConformerEncoder
     num_mels: int = 80
-    preprocessor_config: dict[str, Any] | None = None  # keyword arguments of NeMo's AudioToMelSpectrogramPreprocessor
+    # Keyword arguments of NeMo's AudioToMelSpectrogramPreprocessor; `normalize: mean` is ours (students/features.py).
+    preprocessor_config: dict[str, Any] | None = None
     decoder_layers: int = 4
     decoder_heads: int = 4
     decoder_size: int | None = None  # None: the encoder's; another size gets a projection in front

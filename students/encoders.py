@@ -5,7 +5,7 @@ Shapes: B batch, N samples, T encoder frames, D model size, V vocabulary.
 
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ from kdspeech.protocols import Encoded
 from kdspeech.students.nemo_import import quiet_nemo
 from kdspeech.vocabulary import Vocabulary
 
+MEAN_NORMALIZED = "mean"  # as `normalize` in a preprocessor's settings, beside NeMo's own values
 _COUNTABLE_SUBSAMPLINGS = ("striding", "dw_striding")
 
 
 class MelEncoder(nn.Module):
-    """Log-mel features (normalised per feature), SpecAugment while training, and a NeMo Conformer.
+    """Log-mel features (normalised per utterance), SpecAugment while training, and a NeMo Conformer.
 
     Padding never changes an output: samples after an utterance's length are set to zero first.
     """
@@ -99,17 +100,17 @@ def build_encoder(config: StudentConfig, vocabulary: Vocabulary) -> StartingPoin
     with quiet_nemo():
         if config.encoder is not None:
             return _from_checkpoint(config, vocabulary)
-        from nemo.collections.asr.modules import AudioToMelSpectrogramPreprocessor, ConformerEncoder
+        from nemo.collections.asr.modules import ConformerEncoder
 
         features = preprocessor_settings(config)
-        preprocessor = _construct("student.preprocessor_config", AudioToMelSpectrogramPreprocessor, features)
+        preprocessor = _construct("student.preprocessor_config", preprocessor_class(features), features)
         settings = {"feat_in": features["features"], **(config.encoder_config or {})}
         encoder = _construct("student.encoder_config", ConformerEncoder, settings)
         return StartingPoint(MelEncoder(preprocessor, _spec_augment(config), encoder), config)
 
 
 def preprocessor_settings(config: StudentConfig) -> dict[str, Any]:
-    """Keyword arguments of NeMo's AudioToMelSpectrogramPreprocessor."""
+    """Keyword arguments of `preprocessor_class`."""
     return {
         "sample_rate": SAMPLE_RATE,
         "window_size": WINDOW_SIZE_S,
@@ -118,6 +119,15 @@ def preprocessor_settings(config: StudentConfig) -> dict[str, Any]:
         "features": config.num_mels,
         **(config.preprocessor_config or {}),
     }
+
+
+def preprocessor_class(settings: Mapping[str, Any]) -> type[nn.Module]:
+    """NeMo's own preprocessor, or the one of `normalize: mean`, which NeMo does not have."""
+    from nemo.collections.asr.modules import AudioToMelSpectrogramPreprocessor
+
+    from kdspeech.students.features import MeanNormalizedMel
+
+    return MeanNormalizedMel if settings.get("normalize") == MEAN_NORMALIZED else AudioToMelSpectrogramPreprocessor
 
 
 def _construct(key: str, factory: Callable[..., nn.Module], settings: dict[str, Any]) -> nn.Module:

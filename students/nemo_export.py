@@ -10,7 +10,7 @@ from kdspeech.audio import SAMPLE_RATE
 from kdspeech.config import StudentConfig
 from kdspeech.errors import ConfigError
 from kdspeech.files import atomic_path
-from kdspeech.students.encoders import preprocessor_settings
+from kdspeech.students.encoders import MEAN_NORMALIZED, preprocessor_settings
 from kdspeech.students.hybrid import HybridStudent
 from kdspeech.students.nemo_import import quiet_nemo
 from kdspeech.vocabulary import Vocabulary
@@ -45,11 +45,16 @@ def nemo_config(config: StudentConfig, vocabulary: Vocabulary, tokenizer: Path, 
     """A NeMo CTC model's config, as its own recipes write it.
 
     Raises:
-        ConfigError: the student's settings name a checkpoint instead of an architecture.
+        ConfigError: the student's settings name a checkpoint instead of an architecture, or features that NeMo lacks.
     """
     if config.encoder_config is None:
         raise ConfigError(f"student.encoder={config.encoder}: only an encoder that is described can be exported.")
     features = preprocessor_settings(config)
+    if features.get("normalize") == MEAN_NORMALIZED:
+        raise ConfigError(
+            f"student.preprocessor_config.normalize={MEAN_NORMALIZED}: NeMo cannot restore a model of these features. "
+            "Pretrain with normalize=per_feature."
+        )
     return {
         "sample_rate": SAMPLE_RATE,
         "log_prediction": False,
