@@ -6,7 +6,7 @@ set -euo pipefail
 export KDSPEECH_WORKSPACE="${KDSPEECH_WORKSPACE:-workspace-demo}"
 
 kdspeech prepare simulated --report --listen
-kdspeech pretrain
+kdspeech pretrain --set pretraining.utterances=4000  # 100 voices a word
 kdspeech train-teachers --speakers all
 kdspeech dump-teachers --speakers all
 kdspeech train --held-out M08 --mode decoder-kd
