@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from kdspeech.choices import DECODE_MODES, MODES, DecodeMode
+from kdspeech.choices import CHECKPOINTS, DECODE_MODES, DEFAULT_CHECKPOINT, MODES, Checkpoint, DecodeMode
 from kdspeech.cli.options import common_options, force_option
 
 
@@ -26,10 +26,10 @@ from kdspeech.cli.options import common_options, force_option
 )
 @click.option(
     "--checkpoint",
-    type=click.Choice(("best", "last")),
-    default="best",
+    type=click.Choice(CHECKPOINTS),
+    default=DEFAULT_CHECKPOINT,
     show_default=True,
-    help="best on the training speakers' held-back productions, or the last epoch's.",
+    help="The last epoch's, or the best on the training speakers' held-back productions.",
 )
 @force_option
 @common_options
@@ -40,7 +40,7 @@ def command(
     seed: int | None,
     run: Path | None,
     decode_mode: DecodeMode,
-    checkpoint: str,
+    checkpoint: Checkpoint,
     force: bool,
 ) -> None:
     """Score a student on the speaker it never heard: WRA and WER with their counts.

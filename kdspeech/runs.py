@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from kdspeech.choices import DEFAULT_CHECKPOINT
 from kdspeech.config import Recipe, StudentConfig
 from kdspeech.errors import RunError
 from kdspeech.files import read_json, write_json, write_text
@@ -218,7 +219,7 @@ def find_run(
     return max(found, key=lambda done: done.stat().st_mtime_ns).parent
 
 
-def load_student(run_dir: Path, students: StudentFamily, checkpoint: str = "best") -> Any:
+def load_student(run_dir: Path, students: StudentFamily, checkpoint: str = DEFAULT_CHECKPOINT) -> Any:
     """A trained student, rebuilt from its run folder alone, in eval mode.
 
     Args:

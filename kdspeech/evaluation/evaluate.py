@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from kdspeech import console
-from kdspeech.choices import DECODE_MODES, DecodeMode
+from kdspeech.choices import DECODE_MODES, DEFAULT_CHECKPOINT, Checkpoint, DecodeMode
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.decoding.autoregressive import greedy_decoder
 from kdspeech.decoding.ctc import greedy_ctc
@@ -27,9 +27,10 @@ _BATCH = 64  # utterances decoded at a time
 Decoder = Callable[[Encoded], list[Hypothesis]]
 
 
-def results_path(run: Path, decode_mode: str, checkpoint: str = "best") -> Path:
+def results_path(run: Path, decode_mode: str, checkpoint: Checkpoint = DEFAULT_CHECKPOINT) -> Path:
     """Where an evaluation is written."""
-    return run / (f"results-{decode_mode}.json" if checkpoint == "best" else f"results-{decode_mode}-{checkpoint}.json")
+    suffix = "" if checkpoint == DEFAULT_CHECKPOINT else f"-{checkpoint}"
+    return run / f"results-{decode_mode}{suffix}.json"
 
 
 def evaluate(
@@ -38,7 +39,7 @@ def evaluate(
     decode_mode: DecodeMode,
     *,
     students: StudentFamily,
-    checkpoint: str = "best",
+    checkpoint: Checkpoint = DEFAULT_CHECKPOINT,
     force: bool = False,
 ) -> EvaluationResult:
     """Scores a run's student on its held-out speaker and writes `results-<decode mode>.json` into the run folder.
@@ -48,7 +49,7 @@ def evaluate(
     Args:
         run: run folder; it may be unfinished as long as it has the checkpoint.
         decode_mode: ctc (greedy), decoder (autoregressive, bounded by the audio) or lexicon (scored by CTC).
-        checkpoint: best or last.
+        checkpoint: the last epoch's, or the best on the training speakers' held-back productions.
 
     Raises:
         ConfigError: unknown decode mode.
@@ -108,7 +109,7 @@ def decode_utterances(student: Any, utterances: Sequence[Utterance], decoder: De
     return hypotheses
 
 
-def _settings(workspace: Workspace, run: RunFolder, decode_mode: str, checkpoint: str) -> EvaluationSettings:
+def _settings(workspace: Workspace, run: RunFolder, decode_mode: str, checkpoint: Checkpoint) -> EvaluationSettings:
     """What will be decoded, after all checks of the run against the workspace."""
     config = run.config()
     held_out, inputs = config["held_out"], config["inputs"]

@@ -91,8 +91,8 @@ def test_load_student_refuses_what_is_no_run(tmp_path: Path, vocabulary: Vocabul
     with pytest.raises(RunError, match="is not a run"):
         load_student(tmp_path, TinyStudents())
     run = RunFolder(tmp_path)
-    begin(run, {}, vocabulary)
-    with pytest.raises(RunError, match=r"best\.ckpt does not exist"):
+    run.start({}, tiny_recipe(), vocabulary, tiny_recipe().student, PROOF)
+    with pytest.raises(RunError, match=r"last\.ckpt does not exist"):
         load_student(tmp_path, TinyStudents())
 
 

@@ -77,17 +77,17 @@ def test_up_to_date_results_are_read(
 
     evaluate(workspace, run, "ctc", students=students, force=True)
     assert students.built == built + 1
-    with (run / "checkpoints" / "best.ckpt").open("ab") as file:
+    with (run / "checkpoints" / "last.ckpt").open("ab") as file:
         file.write(b"\0" * 4)  # another checkpoint, still readable
     evaluate(workspace, run, "ctc", students=students)
     assert students.built == built + 2
 
 
-def test_the_last_checkpoint_has_results_of_its_own(workspace: Workspace, lexicon: Lexicon) -> None:
+def test_the_best_checkpoint_has_results_of_its_own(workspace: Workspace, lexicon: Lexicon) -> None:
     students = FakeStudents(lexicon)
     run = trained(workspace, students)
-    evaluate(workspace, run, "ctc", students=students, checkpoint="last")
-    assert results_path(run, "ctc", "last").exists()
+    evaluate(workspace, run, "ctc", students=students, checkpoint="best")
+    assert results_path(run, "ctc", "best").exists()
     assert not results_path(run, "ctc").exists()
 
 
@@ -108,8 +108,8 @@ def test_runs_that_do_not_fit_are_refused(workspace: Workspace, lexicon: Lexicon
     with pytest.raises(RunError, match=r"fold_proof\.json does not exist"):
         evaluate(workspace, run, "ctc", students=students)
     write_json(proof, row)
-    (run / "checkpoints" / "best.ckpt").unlink()
-    with pytest.raises(RunError, match=r"best\.ckpt does not exist.*kdspeech train --held-out bert"):
+    (run / "checkpoints" / "last.ckpt").unlink()
+    with pytest.raises(RunError, match=r"last\.ckpt does not exist.*kdspeech train --held-out bert"):
         evaluate(workspace, run, "ctc", students=students)
     assert not list(run.glob("results-*"))
 
