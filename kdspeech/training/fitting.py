@@ -19,9 +19,9 @@ from kdspeech import console
 from kdspeech.choices import LossTerm
 from kdspeech.config import StageConfig, TrainingConfig
 from kdspeech.errors import RunError
+from kdspeech.losses import LossSum, WeightedSum, cross_entropy, ctc_loss, masked_kl
 from kdspeech.protocols import StudentOutput
 from kdspeech.training.batches import Batch
-from kdspeech.training.losses import LossSum, WeightedSum, cross_entropy, ctc_loss, masked_kl
 from kdspeech.training.stages import build_optimizer, build_scheduler, epoch_seed, keep_frozen_in_eval, prepare_parts
 from kdspeech.training.validation import Validation, ValidationResult
 

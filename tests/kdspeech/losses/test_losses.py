@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from kdspeech.errors import ConfigError, RunError
 from kdspeech.logspace import LOG_ZERO
-from kdspeech.training.losses import LossSum, WeightedSum, cross_entropy, ctc_loss, frames_needed, masked_kl
+from kdspeech.losses import LossSum, WeightedSum, cross_entropy, ctc_loss, frames_needed, masked_kl
 
 
 @pytest.fixture
