@@ -1,6 +1,6 @@
 # make install   .venv with everything           make test    the quick tests (under 10 minutes on 2 cores)
 # make check     lint, format, types             make slow    tests that train models or load foreign toolkits
-# make demo FSDD=DIR    the main job in small    make realdata FSDD=DIR    the smoke test on real recordings
+# make demo      the whole way in small, no data       make realdata FSDD=DIR    the smoke test on real recordings
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -45,8 +45,7 @@ format: install
 	$(BIN)/ruff format .
 
 demo: install
-	@if [ -z '$(FSDD)' ]; then echo 'usage: make demo FSDD=DIR (a folder of the Free Spoken Digit Dataset)' >&2; exit 2; fi
-	PATH="$(CURDIR)/$(BIN):$$PATH" bash experiments/demo.sh '$(FSDD)'
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash experiments/demo.sh
 
 clean:
 	rm -rf build $(VENV)

@@ -1,17 +1,17 @@
 """How near is the simulated UASpeech to the real one? Compares the cross-speaker WRA of single teachers.
 
-Needs a workspace whose teachers have scored the simulated corpus:
+Needs a workspace whose teachers are trained; they score every speaker's test productions here, without a dump:
   kdspeech prepare simulated --size full
-  kdspeech pretrain && kdspeech train-teachers --speakers all && kdspeech dump-teachers --speakers all
-  python experiments/calibrate_simulated.py --workspace workspace [--kind ctc] [--out reports/calibration.md]
-Reads reports/dump-matrix.json and prints band means, their differences and the rank correlation of the speakers' mean
-difficulty; writes them as Markdown with a heat map of both matrices beside it, as SVG.
+  kdspeech pretrain && kdspeech train-teachers --speakers all
+  python experiments/calibrate_simulated.py --workspace workspace [--kind word] [--every 1] [--out FILE.md]
+Prints band means, their differences and the rank correlation of the speakers' mean difficulty; writes them as Markdown
+with a heat map of both matrices beside it, as SVG. What a teacher has scored is kept until its checkpoint changes.
 """
 
 import argparse
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +19,24 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from kdspeech import console
+from kdspeech.audio import load_audio
 from kdspeech.corpora.uaspeech_speakers import BANDS, SPEAKERS
+from kdspeech.corpora.utterance import Utterance
+from kdspeech.decoding.lexicon import LexiconScorer
+from kdspeech.dumps.readback import pad_rows
 from kdspeech.errors import KdspeechError
-from kdspeech.files import read_json, write_text
+from kdspeech.fanout import default_jobs, run_jobs
+from kdspeech.files import read_json, sha256_of_file, sha256_of_text, write_json, write_text
+from kdspeech.scoring.score import score_texts
+from kdspeech.teachers import load_teacher
+from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
+from kdspeech.workspace import Workspace
 
 _REAL = Path(__file__).with_name("uaspeech_cross_speaker_wra.csv")
 _REAL_OWN = {"HIGH": 93.6, "MID": 76.0, "LOW": 58.1, "VERY LOW": 25.3}  # WRA % on the own speaker; only these are known
 _MAX_DIFFERENCE, _MIN_CORRELATION = 12.0, 0.9  # WRA points; Spearman's rho
+_KINDS = ("ctc", "decoder", "word")
+_BATCH = 64  # utterances whose words are scored together
 _CELL = 34  # pixels
 
 
@@ -54,22 +65,65 @@ def read_real(path: Path = _REAL) -> CrossWra:
     return CrossWra(tuple(header[1:]), np.array([[float(cell or "nan") for cell in row[1:]] for row in rows]))
 
 
-def read_simulated(path: Path, kind: str, order: Sequence[str]) -> CrossWra:
-    """The matrix of a workspace's dump.
+def score_teacher(root: Path, teacher_id: str, every: int) -> dict[str, dict[str, float]]:
+    """WRA % of one teacher on every speaker's test productions: kind -> speaker -> WRA.
+
+    `ctc` is greedy CTC, `decoder` the attention decoder's greedy search, `word` the lexicon's likeliest word by CTC.
+    """
+    workspace = Workspace(root)
+    teacher = load_teacher(workspace.teacher_dir(teacher_id))
+    scorer = LexiconScorer(workspace.lexicon, teacher.vocabulary)
+    spoken: dict[str, list[Utterance]] = {}
+    for utterance in workspace.utterances:
+        if utterance.split == "test":
+            spoken.setdefault(utterance.speaker, []).append(utterance)
+    found: dict[str, dict[str, float]] = {kind: {} for kind in _KINDS}
+    for speaker, utterances in console.track(list(spoken.items()), f"Scoring by {teacher_id}"):
+        heard: dict[str, dict[str, str]] = {kind: {} for kind in _KINDS}
+        chosen = utterances[::every]
+        for start in range(0, len(chosen), _BATCH):
+            batch = chosen[start : start + _BATCH]
+            no_references: list[tuple[int, ...]] = [()] * len(batch)  # the decoder is to find its own words
+            rows = teacher.score([load_audio(u.audio_filepath) for u in batch], no_references)
+            words = scorer.decode(*pad_rows([row.ctc_log_probs for row in rows if row.ctc_log_probs is not None]))
+            for utterance, row, word in zip(batch, rows, words, strict=True):
+                heard["word"][utterance.utt_id] = word.text
+                for hypothesis in row.hypotheses:
+                    heard[hypothesis.source][utterance.utt_id] = hypothesis.text
+        references = {u.utt_id: u.text for u in chosen}
+        for kind in _KINDS:
+            found[kind][speaker] = score_texts(references, heard[kind]).wra
+    return found
+
+
+def score_teachers(workspace: Workspace, every: int) -> dict[str, dict[str, dict[str, float]]]:
+    """Teacher -> kind -> speaker -> WRA %; what the same checkpoint scored before is read."""
+    folder = workspace.reports_dir / "calibration"
+    paths = {}
+    for teacher_id in teachers_of(workspace):
+        card = read_teacher_card(workspace.teacher_dir(teacher_id))
+        key = sha256_of_text(f"{card.checkpoint_sha256} {sha256_of_file(workspace.manifest_path)} {every}")
+        paths[teacher_id] = folder / f"{teacher_id}-{key[:12]}.json"
+    waiting = [(workspace, teacher_id, every, path) for teacher_id, path in paths.items() if not path.exists()]
+    if waiting:
+        run_jobs(_score_and_keep, waiting, "Scoring by teachers", folder / "logs", default_jobs(len(waiting)))
+    return {teacher_id: read_json(path) for teacher_id, path in paths.items()}
+
+
+def _score_and_keep(workspace: Workspace, teacher_id: str, every: int, path: Path) -> None:
+    write_json(path, score_teacher(workspace.root, teacher_id, every))
+
+
+def cross_wra(scores: Mapping[str, Mapping[str, Mapping[str, float]]], kind: str, order: Sequence[str]) -> CrossWra:
+    """The matrix of one kind, over the speakers that have a teacher.
 
     Raises:
-        KdspeechError: nothing was dumped, or not of that kind, or a speaker has no teacher.
+        KdspeechError: no speaker of the real matrix has a teacher.
     """
-    matrices = read_json(path)
-    if kind not in matrices:
-        raise KdspeechError(f"{path} has no scores of kind {kind!r}. Its kinds: {', '.join(matrices)}.")
-    matrix = matrices[kind]
-    names = [name for name in order if name in matrix]
-    if not names or any(name not in matrix[teacher] for teacher in names for name in names):
-        raise KdspeechError(
-            f"{path}: expected every teacher to have scored every speaker. Run `dump-teachers` for all."
-        )
-    return CrossWra(tuple(names), np.array([[matrix[t][s]["wra"] for s in names] for t in names]))
+    names = [name for name in order if name in scores]
+    if not names:
+        raise KdspeechError("the workspace has no teacher of a UASpeech speaker. Run `kdspeech train-teachers`.")
+    return CrossWra(tuple(names), np.array([[scores[t][kind][s] for s in names] for t in names]))
 
 
 @dataclass(frozen=True)
@@ -171,13 +225,15 @@ def main() -> int:
     """Compares, prints and writes. Exit codes: 0 near enough, 1 not, or nothing to compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workspace", type=Path, default=Path("workspace"))
-    parser.add_argument("--kind", default="ctc", help="ctc, word or hypotheses")
+    parser.add_argument("--kind", default="word", choices=_KINDS, help="how teachers decode  [default: word]")
+    parser.add_argument("--every", type=int, default=1, help="score every n-th test production only  [default: 1]")
     parser.add_argument("--out", type=Path, help="Markdown file  [default: reports/calibration.md of the workspace]")
     options = parser.parse_args()
     out = options.out or options.workspace / "reports" / "calibration.md"
     try:
         real = read_real()
-        simulated = read_simulated(options.workspace / "reports" / "dump-matrix.json", options.kind, real.speakers)
+        scores = score_teachers(Workspace(options.workspace), options.every)
+        simulated = cross_wra(scores, options.kind, real.speakers)
         real = real.restricted(simulated.speakers)
         lines, correlation = compare(real, simulated)
         write_text(out, markdown(lines, correlation, real, simulated, out.with_suffix(".svg").name))

@@ -1,7 +1,6 @@
 """The calibration script measures what it says: against matrices whose differences are known."""
 
 import importlib.util
-import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -27,10 +26,14 @@ def script() -> ModuleType:
     return module
 
 
-def _write_dump_matrix(path: Path, names: list[str], wra: np.ndarray) -> None:
-    matrix = {t: {s: {"wra": wra[i, j]} for j, s in enumerate(names)} for i, t in enumerate(names)}
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"ctc": matrix}))
+def _scores(names: list[str], wra: np.ndarray) -> dict[str, dict[str, dict[str, float]]]:
+    return {t: {"word": {s: float(wra[i, j]) for j, s in enumerate(names)}} for i, t in enumerate(names)}
+
+
+def _run(script: ModuleType, monkeypatch: pytest.MonkeyPatch, root: Path, names: list[str], wra: np.ndarray) -> int:
+    monkeypatch.setattr(script, "score_teachers", lambda workspace, every: _scores(names, wra))
+    monkeypatch.setattr(sys, "argv", ["calibrate_simulated.py", "--workspace", str(root)])
+    return int(script.main())
 
 
 def _like_the_real_one(script: ModuleType, shift: float = 0.0) -> tuple[list[str], np.ndarray]:
@@ -50,9 +53,7 @@ def test_the_real_band_means_are_the_published_ones(script: ModuleType) -> None:
 def test_the_real_corpus_itself_is_calibrated(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _write_dump_matrix(tmp_path / "reports" / "dump-matrix.json", *_like_the_real_one(script))
-    monkeypatch.setattr(sys, "argv", ["calibrate_simulated.py", "--workspace", str(tmp_path)])
-    assert script.main() == 0
+    assert _run(script, monkeypatch, tmp_path, *_like_the_real_one(script)) == 0
     report = (tmp_path / "reports" / "calibration.md").read_text()
     assert "| own | VERY LOW | 25.3 | 25.3 | +0.0 |" in report
     assert "(Spearman): 1.000" in report
@@ -64,21 +65,18 @@ def test_the_real_corpus_itself_is_calibrated(
 def test_a_shift_is_seen_and_does_not_change_the_order(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _write_dump_matrix(tmp_path / "reports" / "dump-matrix.json", *_like_the_real_one(script, shift=20.0))
-    monkeypatch.setattr(sys, "argv", ["calibrate_simulated.py", "--workspace", str(tmp_path)])
-    assert script.main() == 1
+    assert _run(script, monkeypatch, tmp_path, *_like_the_real_one(script, shift=20.0)) == 1
     report = (tmp_path / "reports" / "calibration.md").read_text()
     assert report.count("(!)") == 4
     assert "| +20.0 (!) |" in report.replace("+19.9", "+20.0")
     assert "(Spearman): 1.000" in report
 
 
-def test_a_few_speakers_are_compared_with_the_same_few(script: ModuleType, tmp_path: Path) -> None:
-    path = tmp_path / "reports" / "dump-matrix.json"
+def test_a_few_speakers_are_compared_with_the_same_few(script: ModuleType) -> None:
     names = ["M01", "M08", "F05"]
-    _write_dump_matrix(path, names, np.array([[30.0, 56.0, 50.0], [10.0, 90.0, 80.0], [20.0, 70.0, 95.0]]))
+    wra = np.array([[30.0, 56.0, 50.0], [10.0, 90.0, 80.0], [20.0, 70.0, 95.0]])
     real = script.read_real()
-    simulated = script.read_simulated(path, "ctc", real.speakers)
+    simulated = script.cross_wra(_scores(names, wra), "word", real.speakers)
     assert simulated.speakers == ("F05", "M08", "M01")
     lines, correlation = script.compare(real.restricted(simulated.speakers), simulated)
     others = {line.band: (line.real, line.simulated) for line in lines if line.what == "others"}
@@ -87,8 +85,6 @@ def test_a_few_speakers_are_compared_with_the_same_few(script: ModuleType, tmp_p
     assert correlation == pytest.approx(1.0)
 
 
-def test_an_unknown_kind_is_named(script: ModuleType, tmp_path: Path) -> None:
-    path = tmp_path / "reports" / "dump-matrix.json"
-    _write_dump_matrix(path, ["M08"], np.array([[1.0]]))
-    with pytest.raises(KdspeechError, match=r"no scores of kind 'word'.*ctc"):
-        script.read_simulated(path, "word", ["M08"])
+def test_without_teachers_it_says_what_to_run(script: ModuleType) -> None:
+    with pytest.raises(KdspeechError, match="train-teachers"):
+        script.cross_wra({}, "word", ["M08"])
