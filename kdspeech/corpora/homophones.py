@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 # American English, around the digits and the commonest words; UASpeech's list holds the first four pairs.
-_GROUPS = (
+HOMOPHONES = (
     ("to", "two", "too"),
     ("for", "four", "fore"),
     ("there", "their", "they're"),
@@ -43,5 +43,5 @@ _GROUPS = (
 
 def homophone_groups(words: Collection[str]) -> tuple[tuple[str, ...], ...]:
     """The groups of two words or more of `words`, which are in normalised spelling."""
-    groups = (tuple(word for word in group if word in words) for group in _GROUPS)
+    groups = (tuple(word for word in group if word in words) for group in HOMOPHONES)
     return tuple(group for group in groups if len(group) > 1)

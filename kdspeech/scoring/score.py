@@ -1,20 +1,20 @@
 """Scores that keep counts, not rates: they add up exactly over speakers and folds.
 
 WRA (word recognition accuracy) is the share of utterances whose normalised hypothesis equals the normalised reference.
-WER (word error rate) is (substitutions + deletions + insertions) / reference words; it can exceed 100 %.
+WER (word error rate) is (substitutions + deletions + insertions) / reference words; CER the same of characters, spaces
+between words included. Both can exceed 100 %.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import jiwer
-
 from kdspeech.errors import KdspeechError
+from kdspeech.scoring.edits import count_edits
 from kdspeech.scoring.normalise import normalise
 
-__all__ = ["Scores", "normalise", "score_groups", "score_texts"]
+__all__ = ["Scores", "normalise", "score_groups", "score_pairs", "score_texts"]
 
 Group = TypeVar("Group", bound=Hashable)
 
@@ -29,6 +29,8 @@ class Scores:
     substitutions: int = 0  # words
     deletions: int = 0  # words
     insertions: int = 0  # words
+    reference_characters: int = 0  # spaces between words included
+    character_errors: int = 0  # substitutions, deletions and insertions together
     predictions: Mapping[str, int] = field(default_factory=dict)  # normalised hypothesis -> how often
 
     @property
@@ -50,6 +52,11 @@ class Scores:
         return 100.0 * self.errors / max(self.reference_words, 1)
 
     @property
+    def cer(self) -> float:
+        """%; may exceed 100. Where no reference has a character, the insertions count against one."""
+        return 100.0 * self.character_errors / max(self.reference_characters, 1)
+
+    @property
     def empty(self) -> int:
         """Utterances with an empty hypothesis."""
         return self.predictions.get("", 0)
@@ -65,15 +72,17 @@ class Scores:
         return max(self.predictions.items(), key=lambda item: item[1], default=("", 0))
 
     def __add__(self, other: "Scores") -> "Scores":
-        return Scores(
-            utterances=self.utterances + other.utterances,
-            correct=self.correct + other.correct,
-            hits=self.hits + other.hits,
-            substitutions=self.substitutions + other.substitutions,
-            deletions=self.deletions + other.deletions,
-            insertions=self.insertions + other.insertions,
-            predictions=dict(Counter(self.predictions) + Counter(other.predictions)),
-        )
+        return Scores.total((self, other))
+
+    @classmethod
+    def total(cls, parts: Iterable["Scores"]) -> "Scores":
+        """The counts over all parts; one pass, where repeated `+` copies the predictions each time."""
+        counts = [0] * len(_COUNTS)
+        predictions: Counter[str] = Counter()
+        for part in parts:
+            counts = [count + getattr(part, name) for count, name in zip(counts, _COUNTS, strict=True)]
+            predictions.update(part.predictions)
+        return cls(*counts, predictions=dict(predictions))
 
     def to_dict(self) -> dict[str, object]:
         """Counts and rates, as results files hold them."""
@@ -88,6 +97,9 @@ class Scores:
             "deletions": self.deletions,
             "insertions": self.insertions,
             "wer": round(self.wer, 4),
+            "reference_characters": self.reference_characters,
+            "character_errors": self.character_errors,
+            "cer": round(self.cer, 4),
             "empty": self.empty,
             "distinct": self.distinct,
             "most_frequent": {
@@ -98,25 +110,35 @@ class Scores:
         }
 
 
-def score_texts(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> Scores:
+_COUNTS = tuple(name for name in Scores.__dataclass_fields__ if name != "predictions")
+
+
+def score_pairs(pairs: Mapping[tuple[str, str], int]) -> Scores:
+    """Scores normalised texts; each different pair is aligned once, however often it stands.
+
+    Args:
+        pairs: (reference, hypothesis), both normalised, and how often.
+    """
+    counts = [0] * len(_COUNTS)
+    predictions: Counter[str] = Counter()
+    for (reference, hypothesis), times in pairs.items():
+        found = (1, int(reference == hypothesis), *count_edits(reference, hypothesis))
+        counts = [count + times * value for count, value in zip(counts, found, strict=True)]
+        predictions[hypothesis] += times
+    return Scores(*counts, predictions=dict(predictions))
+
+
+def score_texts(
+    references: Mapping[str, str], hypotheses: Mapping[str, str], normaliser: Callable[[str], str] = normalise
+) -> Scores:
     """Scores texts joined by utterance id.
 
     Raises:
         KdspeechError: an id stands on one side only; the message lists them.
     """
     _check_same_ids(references, hypotheses)
-    pairs = [(normalise(reference), normalise(hypotheses[utt_id])) for utt_id, reference in references.items()]
-    if not pairs:
-        return Scores()
-    words = jiwer.process_words([reference for reference, _ in pairs], [hypothesis for _, hypothesis in pairs])
-    return Scores(
-        utterances=len(pairs),
-        correct=sum(reference == hypothesis for reference, hypothesis in pairs),
-        hits=words.hits,
-        substitutions=words.substitutions,
-        deletions=words.deletions,
-        insertions=words.insertions,
-        predictions=dict(Counter(hypothesis for _, hypothesis in pairs)),
+    return score_pairs(
+        Counter((normaliser(reference), normaliser(hypotheses[utt_id])) for utt_id, reference in references.items())
     )
 
 

@@ -2,7 +2,7 @@
 
 from itertools import combinations
 
-from kdspeech.corpora.homophones import _GROUPS, homophone_groups
+from kdspeech.corpora.homophones import HOMOPHONES, homophone_groups
 from kdspeech.scoring.normalise import normalise
 
 
@@ -12,5 +12,5 @@ def test_the_pairs_of_uaspeech() -> None:
 
 
 def test_a_word_is_in_one_group_and_in_normalised_spelling() -> None:
-    assert all(not set(left) & set(right) for left, right in combinations(_GROUPS, 2))
-    assert all(normalise(word) == word for group in _GROUPS for word in group)
+    assert all(not set(left) & set(right) for left, right in combinations(HOMOPHONES, 2))
+    assert all(normalise(word) == word for group in HOMOPHONES for word in group)

@@ -1,0 +1,1 @@
+"""What systems write: one reader a file family, and the registry that knows a file by its first lines."""
