@@ -22,6 +22,7 @@ from kdspeech.errors import RunError
 from kdspeech.losses import LossSum, WeightedSum, cross_entropy, ctc_loss, masked_kl
 from kdspeech.protocols import StudentOutput
 from kdspeech.training.batches import Batch
+from kdspeech.training.movement import Movement, PartMovement
 from kdspeech.training.stages import build_optimizer, build_scheduler, epoch_seed, keep_frozen_in_eval, prepare_parts
 from kdspeech.training.validation import Validation, ValidationResult
 
@@ -33,6 +34,7 @@ class EpochResult:
     epoch: int  # finished epochs of this stage
     train: dict[str, float]  # means over steps: each loss term, loss, learning_rate, gradient_norm, valid_frame_ratio
     valid: ValidationResult
+    moved: dict[str, PartMovement]  # by part, since the epoch's start
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ class StageModule(lightning.LightningModule):
         self._means = _Means()
         self._step_values: dict[str, torch.Tensor] = {}
         self._validation = Validation(plan.has_decoder)
+        self._movement = Movement(student)
         self._display = ExitStack()
         self._bar: console.Bar | None = None
         prepare_parts(student, plan.stage)
@@ -129,6 +132,7 @@ class StageModule(lightning.LightningModule):
         lightning.seed_everything(epoch_seed(self.plan.seed, self.plan.index, self.current_epoch), verbose=False)
         self.train()  # Lightning leaves modules in the mode it finds them in
         self._means = _Means()
+        self._movement = Movement(self.student)
         if console.is_interactive():
             title = f"{self.plan.stage.name}, epoch {self.current_epoch + 1}/{self.plan.stage.epochs} (steps)"
             self._bar = self._display.enter_context(console.progress(title, self.plan.steps_per_epoch))
@@ -170,7 +174,8 @@ class StageModule(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         self.close_display()
-        self._on_epoch(self, EpochResult(self.current_epoch + 1, self._means.result(), self._validation.result()))
+        means, validation, moved = self._means.result(), self._validation.result(), self._movement.of(self.student)
+        self._on_epoch(self, EpochResult(self.current_epoch + 1, means, validation, moved))
 
     def close_display(self) -> None:
         """Ends the progress bar, if there is one."""

@@ -20,6 +20,7 @@ from kdspeech.targets.target_set import TargetSet
 from kdspeech.training.batches import AudioCache, Collator, EpochBatches, UtteranceDataset
 from kdspeech.training.checkpoints import CheckpointFolder
 from kdspeech.training.fitting import EpochResult, StageModule, StagePlan, fit_stage
+from kdspeech.training.movement import movement_columns
 from kdspeech.training.stages import epoch_seed
 from kdspeech.vocabulary import Vocabulary
 
@@ -129,6 +130,7 @@ class StageRunner:
             "epoch": result.epoch,
             **{f"train_{name}": value for name, value in result.train.items()},
             **{f"valid_{name}": value for name, value in asdict(result.valid).items()},
+            **movement_columns(result.moved),
             "score": result.valid.score,
             "seconds": round(time.monotonic() - self._epoch_start, 2),
         }
