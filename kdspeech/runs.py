@@ -197,26 +197,35 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def find_run(
-    workspace: Workspace, held_out: str | None = None, mode: str | None = None, seed: int | None = None
+    workspace: Workspace,
+    held_out: str | None = None,
+    mode: str | None = None,
+    seed: int | None = None,
+    unfinished: bool = False,
 ) -> Path:
     """The newest finished run, of a held-out speaker, a mode and a seed where they are given.
+
+    Args:
+        unfinished: the newest that was begun will do.
 
     Raises:
         RunError: there is none; says how to make it.
     """
+    marker = "config.json" if unfinished else "done.json"
     found = [
-        done
-        for done in workspace.runs_dir.glob("*/*/*/seed*/done.json")
-        if held_out in (None, done.parts[-4])
-        and mode in (None, done.parts[-3])
-        and (seed is None or done.parts[-2] == f"seed{seed}")
+        path
+        for path in workspace.runs_dir.glob(f"*/*/*/seed*/{marker}")
+        if held_out in (None, path.parts[-4])
+        and mode in (None, path.parts[-3])
+        and (seed is None or path.parts[-2] == f"seed{seed}")
     ]
     if not found:
         raise RunError(
-            f"{workspace.runs_dir} holds no finished run (held-out speaker {held_out or 'any'}, mode {mode or 'any'})."
-            f" Run `kdspeech train --held-out {held_out or 'SPEAKER'} --mode {mode or 'labels'}`."
+            f"{workspace.runs_dir} holds no {'' if unfinished else 'finished '}run (held-out speaker "
+            f"{held_out or 'any'}, mode {mode or 'any'}). "
+            f"Run `kdspeech train --held-out {held_out or 'SPEAKER'} --mode {mode or 'labels'}`."
         )
-    return max(found, key=lambda done: done.stat().st_mtime_ns).parent
+    return max(found, key=lambda path: path.stat().st_mtime_ns).parent
 
 
 def load_student(run_dir: Path, students: StudentFamily, checkpoint: str = DEFAULT_CHECKPOINT) -> Any:

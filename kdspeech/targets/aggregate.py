@@ -5,7 +5,8 @@ trains on the targets they are decoded themselves, which is the ceiling of what 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from kdspeech import console
@@ -39,9 +40,8 @@ def aggregate(
     """
     sources = _open_fold(workspace, held_out, recipe, teachers_of(workspace) if teachers is None else teachers)
     details = _details(sources, recipe)
-    name = sha256_of_text(json.dumps(details, sort_keys=True))[:12]
-    folder = workspace.targets_dir / recipe.name / held_out
-    path, ceiling_path = folder / f"{name}.safetensors", folder / f"{name}.ceiling.json"
+    path = targets_path(workspace, recipe.name, held_out, details)
+    ceiling_path = path.with_suffix(".ceiling.json")
     if ceiling_path.exists() and not force:  # it is written last
         console.remark(f"targets are already in {path}; --force pools again.")
         targets = TargetSet.load(path)
@@ -59,6 +59,12 @@ def aggregate(
     write_json(ceiling_path, ceiling.to_dict())
     print_ceiling(ceiling)
     return targets
+
+
+def targets_path(workspace: Workspace, recipe_name: str, held_out: str, details: Mapping[str, Any]) -> Path:
+    """Where the targets of these details are kept; a run has theirs in its `targets.json`."""
+    name = sha256_of_text(json.dumps(details, sort_keys=True))[:12]
+    return workspace.targets_dir / recipe_name / held_out / f"{name}.safetensors"
 
 
 def _open_fold(workspace: Workspace, held_out: str, recipe: Recipe, teachers: Sequence[str]) -> TeacherRows:

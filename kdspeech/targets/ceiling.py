@@ -15,7 +15,8 @@ from kdspeech.dumps.shard import Row
 from kdspeech.folds import Fold
 from kdspeech.scoring.score import score_texts
 from kdspeech.targets.pooling import WEIGHTINGS, pool
-from kdspeech.targets.target_set import TargetSet
+from kdspeech.targets.target_set import Target, TargetSet
+from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 
 TOTAL = "all"
@@ -111,10 +112,21 @@ def print_ceiling(ceiling: Ceiling) -> None:
     )
 
 
+def decode_targets(targets: Mapping[str, Target], vocabulary: Vocabulary) -> dict[str, dict[str, str]]:
+    """Kind, `ctc` and `decoder` as far as they exist -> utterance id -> text of the target."""
+    decoded: dict[str, dict[str, str]] = {}
+    some = targets[next(iter(targets))]
+    if some.ctc_log_probs is not None:
+        decoded["ctc"] = decode_rows("ctc", _Rows(targets, "ctc_log_probs"), vocabulary)
+    if some.decoder_log_probs is not None:
+        decoded["decoder"] = decode_rows("decoder", _Rows(targets, "decoder_log_probs"), vocabulary)
+    return decoded
+
+
 class _Rows(Mapping[str, Row]):
     """One kind of distribution of a set of targets, read when it is looked up."""
 
-    def __init__(self, targets: TargetSet, attribute: str) -> None:
+    def __init__(self, targets: Mapping[str, Target], attribute: str) -> None:
         self._targets, self._attribute = targets, attribute
 
     def __getitem__(self, utt_id: str) -> Row:
@@ -136,12 +148,7 @@ def _decoded(
     config: TargetConfig,
 ) -> dict[str, dict[str, str]]:
     """Kind -> utterance id -> text of the target."""
-    decoded: dict[str, dict[str, str]] = {}
-    some = targets[next(iter(targets))]
-    if some.ctc_log_probs is not None:
-        decoded["ctc"] = decode_rows("ctc", _Rows(targets, "ctc_log_probs"), workspace.vocabulary)
-    if some.decoder_log_probs is not None:
-        decoded["decoder"] = decode_rows("decoder", _Rows(targets, "decoder_log_probs"), workspace.vocabulary)
+    decoded = decode_targets(targets, workspace.vocabulary)
     if word_rows:
         words: dict[str, Row] = {
             utt_id: _pooled_words([rows[utt_id] for rows in word_rows.values()], utt_id, hypotheses, config)
