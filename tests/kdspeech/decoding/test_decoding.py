@@ -119,18 +119,6 @@ def test_word_likelihoods_are_torchs_ctc_loss(vocabulary: Vocabulary, lexicon: L
         torch.testing.assert_close(scores[:, column], -losses, rtol=1e-5, atol=1e-4)
 
 
-def test_chunks_of_words_change_nothing(
-    vocabulary: Vocabulary, lexicon: Lexicon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log_probs, num_frames = random_log_probs(2, 12, vocabulary.num_columns), torch.tensor([12, 9])
-    scorer = LexiconScorer(lexicon, vocabulary)
-    whole = scorer.word_log_likelihoods(log_probs, num_frames)
-
-    monkeypatch.setattr("kdspeech.decoding.lexicon._MAX_CELLS", 1)  # a word at a time
-
-    torch.testing.assert_close(scorer.word_log_likelihoods(log_probs, num_frames), whole)
-
-
 def test_the_lexicon_finds_what_greedy_misses(tiny: Vocabulary) -> None:
     mark, a, b = tiny.encode("ab")
     rows = one_hot_rows([mark, a, tiny.blank_id, tiny.blank_id], tiny.num_columns, probability=0.6)
