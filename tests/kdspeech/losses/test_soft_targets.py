@@ -147,6 +147,23 @@ def test_delay_tolerant_kl_by_brute_force(random_log_probs: Draw) -> None:
     assert torch.isfinite(poisoned.grad).all()
 
 
+def test_of_equally_good_frames_the_nearest_learns() -> None:
+    """The target's one frame is number 1; all of the student's are alike."""
+    student, target = one_hot_log_probs([2, 2, 2, 2, 2]).requires_grad_(), one_hot_log_probs([2, 0, 2, 2, 2])
+    mask = torch.tensor([[False, True, False, False, False]])
+    delay_tolerant_kl(student, target, mask, torch.tensor([5]), 1.0, 3).sum.backward()
+    assert student.grad is not None
+    assert student.grad.abs().sum(dim=2)[0].nonzero().flatten().tolist() == [1]
+
+
+def test_frames_after_the_end_are_out_of_reach() -> None:
+    """Just after the utterance's two frames stands what the target asks for."""
+    student, target = one_hot_log_probs([2, 2, 0]), one_hot_log_probs([2, 0, 2])
+    mask = torch.tensor([[False, True, False]])
+    loss = delay_tolerant_kl(student, target, mask, torch.tensor([2]), 1.0, 1)
+    assert loss.sum.item() == pytest.approx(divergence(target[0, 1], student[0, 1]), rel=1e-5)
+
+
 def test_without_a_delay_it_is_the_plain_kl(random_log_probs: Draw) -> None:
     student, target = random_log_probs(2, 5, 4), random_log_probs(2, 5, 4)
     mask = torch.tensor([[True, False, True, True, False], [True, True, False, False, False]])
@@ -171,7 +188,7 @@ def test_word_posteriors_by_hand() -> None:
 
 
 @pytest.mark.parametrize("log_zero", [LOG_ZERO, -math.inf])
-@pytest.mark.parametrize("temperature", [1.0, 4.0, 500.0])
+@pytest.mark.parametrize("temperature", [1.0, 4.0, 5000.0])
 def test_words_that_do_not_fit_are_left_out(log_zero: float, temperature: float) -> None:
     """What remains of the target, 0.6 and 0.2, becomes 3/4 and 1/4, whatever the temperature."""
     likelihoods = torch.tensor([[-5.0, LOG_ZERO, -5.0], [LOG_ZERO, LOG_ZERO, LOG_ZERO], [-1.0, LOG_ZERO, LOG_ZERO]])
