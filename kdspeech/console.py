@@ -65,11 +65,13 @@ def result(message: str) -> None:
     _out.print(escape(message), highlight=False, soft_wrap=True)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table of results, on standard output; columns after the first are right-aligned."""
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> None:
+    """A table of results, on standard output; columns after the first `text_columns` are right-aligned."""
     drawn = Table(title=title, title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
-        drawn.add_column(escape(column), justify="left" if index == 0 else "right", no_wrap=not _out.is_terminal)
+        drawn.add_column(
+            escape(column), justify="left" if index < text_columns else "right", no_wrap=not _out.is_terminal
+        )
     for row in rows:
         drawn.add_row(*(escape(cell) for cell in row))
     console = _out if _out.is_terminal else Console(width=_FILE_WIDTH)
