@@ -16,6 +16,7 @@ COMMANDS = {
     "aggregate": "Pool the teachers' scores into targets and print their ceiling.",
     "train": "Train a student with one speaker held out.",
     "eval": "Score a student on the speaker it never heard.",
+    "diagnose": "Find out why a run fails: nine checks, and the first cause.",
     "loso": "Hold every speaker out in turn and print the table.",
 }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kdspeech.corpora.prepare import prepare
+    from kdspeech.diagnosis.diagnose import diagnose
     from kdspeech.dumps.dump_teachers import dump_teachers
     from kdspeech.evaluation.evaluate import evaluate
     from kdspeech.evaluation.loso import loso
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Workspace",
     "aggregate",
+    "diagnose",
     "dump_teachers",
     "evaluate",
     "loso",
@@ -34,6 +36,7 @@ __all__ = [
 _HOMES = {
     "Workspace": "workspace",
     "aggregate": "targets.aggregate",
+    "diagnose": "diagnosis.diagnose",
     "dump_teachers": "dumps.dump_teachers",
     "evaluate": "evaluation.evaluate",
     "loso": "evaluation.loso",
