@@ -20,12 +20,13 @@ def _set_quiet(_ctx: click.Context, _param: click.Parameter, quiet: bool) -> boo
     return quiet
 
 
-def _split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str] | None:
+def names_callback(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str] | None:
+    """Reads a comma-separated list of names."""
     if value is None:
         return None
     names = [name.strip() for name in value.split(",") if name.strip()]
     if not names:
-        raise click.BadParameter("expected names separated by commas, for example F02,F03")
+        raise click.BadParameter("expected names separated by commas, for example A,B")
     return names
 
 
@@ -77,9 +78,25 @@ seed_option = click.option("--seed", type=int, default=0, show_default=True, hel
 jobs_option = click.option("--jobs", type=click.IntRange(min=1), help="Processes side by side.  [default: one a core]")
 
 
+adapt_option = click.option(
+    "--adapt-unlabelled",
+    is_flag=True,
+    help="Hear the held-out speaker's recordings, too, without their transcripts; teachers and student label them. "
+    "Such results are transductive.",
+)
+labels_option = click.option(
+    "--labels",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of the training transcripts that are read; teachers label the other recordings.",
+)
+
+
 def speakers_option(flag: str = "--speakers", required: bool = True, help: str = "") -> Callable[[Function], Function]:
     """A comma-separated list of speakers, or `all`."""
-    return click.option(flag, required=required, callback=_split, metavar="A,B,...|all", help=help)
+    return click.option(flag, required=required, callback=names_callback, metavar="A,B,...|all", help=help)
 
 
 def common_options(function: Function) -> Function:

@@ -7,21 +7,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kdspeech.combination.combine import combine
     from kdspeech.corpora.prepare import prepare
     from kdspeech.diagnosis.diagnose import diagnose
     from kdspeech.dumps.dump_teachers import dump_teachers
     from kdspeech.evaluation.evaluate import evaluate
     from kdspeech.evaluation.loso import loso
     from kdspeech.pretraining.pretrain import pretrain
+    from kdspeech.scoring.score_files import score
     from kdspeech.simulation.prepare import prepare_simulated
     from kdspeech.targets.aggregate import aggregate
     from kdspeech.teaching.train_teachers import train_teachers
     from kdspeech.training.train import train
+    from kdspeech.uncertainty.compare import compare
     from kdspeech.workspace import Workspace
 
 __all__ = [
     "Workspace",
     "aggregate",
+    "combine",
+    "compare",
     "diagnose",
     "dump_teachers",
     "evaluate",
@@ -29,6 +34,7 @@ __all__ = [
     "prepare",
     "prepare_simulated",
     "pretrain",
+    "score",
     "train",
     "train_teachers",
 ]
@@ -36,6 +42,8 @@ __all__ = [
 _HOMES = {
     "Workspace": "workspace",
     "aggregate": "targets.aggregate",
+    "combine": "combination.combine",
+    "compare": "uncertainty.compare",
     "diagnose": "diagnosis.diagnose",
     "dump_teachers": "dumps.dump_teachers",
     "evaluate": "evaluation.evaluate",
@@ -43,6 +51,7 @@ _HOMES = {
     "prepare": "corpora.prepare",
     "prepare_simulated": "simulation.prepare",
     "pretrain": "pretraining.pretrain",
+    "score": "scoring.score_files",
     "train": "training.train",
     "train_teachers": "teaching.train_teachers",
 }

@@ -4,14 +4,16 @@ Only composition: what is done is skipped, and what is half done is continued, b
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from kdspeech.choices import DECODE_MODES, MODES, DecodeMode, Mode
+from kdspeech.combination.scored import SystemScores
 from kdspeech.config import Recipe
 from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import KdspeechError
-from kdspeech.evaluation.baselines import TeacherBaselines, teacher_baselines
+from kdspeech.evaluation.baselines import teacher_baselines
 from kdspeech.evaluation.evaluate import evaluate
 from kdspeech.evaluation.loso_page import write_loso_page
 from kdspeech.evaluation.loso_table import LosoRow, LosoTable
@@ -22,6 +24,7 @@ from kdspeech.pretraining.pretrained import resolve_student
 from kdspeech.protocols import StudentFamily, TeacherFamily
 from kdspeech.runs import RunFolder
 from kdspeech.scoring.score import Scores
+from kdspeech.supervision import ALL_LABELS, Supervision
 from kdspeech.teaching.teacher_folder import CARD_NAME
 from kdspeech.teaching.train_teachers import train_teachers
 from kdspeech.training.train import train
@@ -29,11 +32,27 @@ from kdspeech.workspace import Workspace
 
 FoldScores = dict[DecodeMode, Scores]
 
-_STUDENT_ROWS: tuple[tuple[Mode, str], ...] = (
-    ("labels", "labels-only student"),
-    ("decoder-kd", "decoder-kd student"),
-    ("ctc-kd", "ctc-kd student"),
-)
+_MODE_NAMES: Mapping[Mode, str] = {
+    "labels": "labels-only student",
+    "decoder-kd": "decoder-kd student",
+    "ctc-kd": "ctc-kd student",
+}
+
+
+@dataclass(frozen=True)
+class StudentSystem:
+    """One row of students: how they learn, and what they may read."""
+
+    mode: Mode
+    supervision: Supervision = ALL_LABELS
+
+    @property
+    def name(self) -> str:
+        """The row's heading."""
+        share = self.supervision.label_share
+        labels = "" if share == 1 else f", {100 * share:g} % of the labels"
+        adapted = ", adapted to unlabelled audio (transductive)" if self.supervision.adapt else ""
+        return f"{_MODE_NAMES[self.mode]}{labels}{adapted}"
 
 
 def loso(
@@ -44,6 +63,7 @@ def loso(
     students: StudentFamily,
     speakers: Sequence[str] | None = None,
     modes: Sequence[Mode] = MODES,
+    adapt: bool = False,
     seed: int = 0,
     jobs: int | None = None,
     force: bool = False,
@@ -55,6 +75,7 @@ def loso(
     Args:
         speakers: to hold out, one after another; None takes all. Every other speaker of the corpus teaches and trains.
         modes: of the students.
+        adapt: also trains students that hear the held-out speaker's recordings without transcripts, in their own rows.
         jobs: processes side by side; None takes one a core.
         force: trains and evaluates the students again; teachers and dumps have commands of their own for that.
 
@@ -70,7 +91,10 @@ def loso(
     if missing:
         train_teachers(workspace, missing, recipe=recipe, teachers=teachers, seed=seed, jobs=jobs)
     dump_teachers(workspace, everyone, recipe=recipe, teachers=teachers, on=everyone, jobs=jobs)
-    student_scores = _student_scores(workspace, recipe, students, folds, modes, seed, jobs, force)
+    systems = [StudentSystem(mode) for mode in MODES if mode in modes]
+    if adapt:
+        systems += [StudentSystem(system.mode, Supervision(adapt=True)) for system in systems]
+    student_scores = train_and_evaluate_all(workspace, recipe, students, folds, systems, [seed], jobs, force)
     table = _make_table(workspace, recipe, teachers, folds, student_scores, seed)
     write_json(workspace.reports_dir / "loso.json", table.to_dict())
     write_text(workspace.reports_dir / "loso.md", table.to_markdown())
@@ -83,37 +107,49 @@ def decode_modes_of(workspace: Workspace) -> tuple[DecodeMode, ...]:
     return tuple(mode for mode in DECODE_MODES if mode != "lexicon" or workspace.has_lexicon)
 
 
-def _student_scores(
+def train_and_evaluate_all(
     workspace: Workspace,
     recipe: Recipe,
     students: StudentFamily,
     folds: Sequence[str],
-    modes: Sequence[Mode],
-    seed: int,
-    jobs: int | None,
-    force: bool,
-) -> dict[tuple[str, Mode], FoldScores]:
-    """Trains and evaluates every fold's students side by side; by held-out speaker and mode."""
-    pairs = [(fold, mode) for fold in folds for mode in modes]
-    logs = [RunFolder(workspace.run_dir(recipe.name, *pair, seed)).metrics_path for pair in pairs]
-    num_epochs = len(pairs) * sum(stage.epochs for stage in recipe.stages)
+    systems: Sequence[StudentSystem],
+    seeds: Sequence[int],
+    jobs: int | None = None,
+    force: bool = False,
+) -> dict[tuple[str, StudentSystem, int], FoldScores]:
+    """Trains and decodes students side by side; by held-out speaker, system and seed."""
+    runs = [(fold, system, seed) for seed in seeds for fold in folds for system in systems]
+    logs = [
+        RunFolder(workspace.run_dir(recipe.name, fold, system.supervision.variant(system.mode), seed)).metrics_path
+        for fold, system, seed in runs
+    ]
+    num_epochs = len(runs) * sum(stage.epochs for stage in recipe.stages)
     scores = run_jobs(
         train_and_evaluate,
-        [(workspace.root, fold, mode, recipe, students, seed, force) for fold, mode in pairs],
+        [(workspace.root, fold, system, recipe, students, seed, force) for fold, system, seed in runs],
         "Training students, epochs",
         workspace.root / "logs" / "loso",
-        jobs or default_jobs(len(pairs)),
+        jobs or default_jobs(len(runs)),
         counter=(num_epochs, lambda: sum(count_lines(log) for log in logs)),
     )
-    return dict(zip(pairs, scores, strict=True))
+    return dict(zip(runs, scores, strict=True))
 
 
 def train_and_evaluate(
-    root: Path, held_out: str, mode: Mode, recipe: Recipe, students: StudentFamily, seed: int, force: bool
+    root: Path, held_out: str, system: StudentSystem, recipe: Recipe, students: StudentFamily, seed: int, force: bool
 ) -> FoldScores:
-    """One fold's student of one mode, trained and decoded in every way; a job of its own, so it takes a path."""
+    """One fold's student, trained and decoded in every way; a job of its own, so it takes a path."""
     workspace = Workspace(root)
-    run = train(workspace, held_out, mode, recipe=recipe, students=students, seed=seed, force=force)
+    run = train(
+        workspace,
+        held_out,
+        system.mode,
+        recipe=recipe,
+        students=students,
+        supervision=system.supervision,
+        seed=seed,
+        force=force,
+    )
     return {
         decode_mode: evaluate(workspace, run, decode_mode, students=students, force=force).scores
         for decode_mode in decode_modes_of(workspace)
@@ -125,7 +161,7 @@ def _make_table(
     recipe: Recipe,
     teachers: TeacherFamily,
     folds: Sequence[str],
-    student_scores: dict[tuple[str, Mode], FoldScores],
+    student_scores: Mapping[tuple[str, StudentSystem, int], FoldScores],
     seed: int,
 ) -> LosoTable:
     store = LogProbStore(workspace.dumps_dir)
@@ -147,9 +183,8 @@ def _make_table(
         LosoRow("best single teacher (oracle)", _each(baselines, lambda b: b.singles[b.best_single])),
         LosoRow("teacher vote", _each(baselines, lambda b: b.vote)),
     ]
-    for mode, name in _STUDENT_ROWS:
-        if all((fold, mode) in student_scores for fold in folds):
-            rows.append(LosoRow(name, {fold: student_scores[fold, mode] for fold in folds}))
+    for system in dict.fromkeys(system for _, system, _ in student_scores):
+        rows.append(LosoRow(system.name, {fold: student_scores[fold, system, seed] for fold in folds}))
     return LosoTable(
         folds=tuple(folds),
         num_utterances={fold: len(utterances) for fold, utterances in test.items()},
@@ -161,7 +196,7 @@ def _make_table(
 
 
 def _each(
-    baselines: Mapping[str, Mapping[DecodeMode, TeacherBaselines]], read: Callable[[TeacherBaselines], Scores]
+    baselines: Mapping[str, Mapping[DecodeMode, SystemScores]], read: Callable[[SystemScores], Scores]
 ) -> dict[str, FoldScores]:
     return {fold: {mode: read(found) for mode, found in by_mode.items()} for fold, by_mode in baselines.items()}
 
@@ -177,7 +212,7 @@ def _zero_shot_row(
     return [] if scores is None else [LosoRow("zero-shot student encoder", scores)]
 
 
-def _details(by_mode: Mapping[DecodeMode, TeacherBaselines]) -> dict[str, object]:
+def _details(by_mode: Mapping[DecodeMode, SystemScores]) -> dict[str, object]:
     """What the table leaves out of a fold: each teacher, the best one, and the any-teacher-right oracle."""
     return {
         mode: {

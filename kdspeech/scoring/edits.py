@@ -1,9 +1,9 @@
 """How many words and characters must change between two texts.
 
 Levenshtein (1966): the fewest substitutions, deletions and insertions that turn the reference into the hypothesis. That
-number is unique; how it splits into the three kinds is not. `a b` said as `b c` is two substitutions, or one deletion and
-one insertion around a right `b`. Where alignments cost the same, the split here is rapidfuzz's, and so jiwer's;
-SpeechBrain and NeMo (kaldialign) break such ties in other ways, with the same sum.
+number is unique; how it splits into the three kinds is not. `a b` said as `b c` is two substitutions, or one deletion
+and one insertion around a right `b`. Where alignments cost the same, the split here is rapidfuzz's, and so jiwer's;
+SpeechBrain and NeMo (kaldialign) both break such ties in Kaldi's way, with the same sum.
 """
 
 from typing import NamedTuple

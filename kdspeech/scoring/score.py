@@ -14,7 +14,7 @@ from kdspeech.errors import KdspeechError
 from kdspeech.scoring.edits import count_edits
 from kdspeech.scoring.normalise import normalise
 
-__all__ = ["Scores", "normalise", "score_groups", "score_pairs", "score_texts"]
+__all__ = ["Scores", "normalise", "score_answers", "score_groups", "score_pairs", "score_texts"]
 
 Group = TypeVar("Group", bound=Hashable)
 
@@ -113,18 +113,20 @@ class Scores:
 _COUNTS = tuple(name for name in Scores.__dataclass_fields__ if name != "predictions")
 
 
-def score_pairs(pairs: Mapping[tuple[str, str], int]) -> Scores:
+def score_pairs(pairs: Mapping[tuple[str, str | None], int]) -> Scores:
     """Scores normalised texts; each different pair is aligned once, however often it stands.
 
     Args:
-        pairs: (reference, hypothesis), both normalised, and how often.
+        pairs: (reference, hypothesis), both normalised, and how often. The hypothesis None is missing: never right, not
+            even beside an empty reference, and no prediction.
     """
     counts = [0] * len(_COUNTS)
     predictions: Counter[str] = Counter()
     for (reference, hypothesis), times in pairs.items():
-        found = (1, int(reference == hypothesis), *count_edits(reference, hypothesis))
+        found = (1, int(reference == hypothesis), *count_edits(reference, hypothesis or ""))
         counts = [count + times * value for count, value in zip(counts, found, strict=True)]
-        predictions[hypothesis] += times
+        if hypothesis is not None:
+            predictions[hypothesis] += times
     return Scores(*counts, predictions=dict(predictions))
 
 
@@ -139,6 +141,18 @@ def score_texts(
     _check_same_ids(references, hypotheses)
     return score_pairs(
         Counter((normaliser(reference), normaliser(hypotheses[utt_id])) for utt_id, reference in references.items())
+    )
+
+
+def score_answers(
+    references: Mapping[str, str], hypotheses: Mapping[str, str], normaliser: Callable[[str], str] = normalise
+) -> Scores:
+    """Scores what was answered: a missing hypothesis is wrong, one without reference is passed over."""
+    return score_pairs(
+        Counter(
+            (normaliser(reference), normaliser(hypotheses[utt_id]) if utt_id in hypotheses else None)
+            for utt_id, reference in references.items()
+        )
     )
 
 

@@ -11,7 +11,7 @@ from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.shard import ShardHeader, ShardKey
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import StoreError
-from kdspeech.evaluation.baselines import teacher_baselines, vote
+from kdspeech.evaluation.baselines import teacher_baselines
 from kdspeech.lexicon import Lexicon
 from kdspeech.protocols import ScoredText, TeacherCard
 
@@ -21,22 +21,6 @@ TEST = [Utterance(f"t{i}", f"/audio/t{i}.wav", 0.5, text, "tom", "test") for i, 
 
 def said(text: str, score: float = -1.0, source: str = "ctc") -> ScoredText:
     return ScoredText(text, score, source)
-
-
-@pytest.mark.parametrize(
-    ("texts", "winner"),
-    [
-        ([said("a"), said("b"), said("b")], "b"),
-        ([said("a", -1.0), said("b", -0.5)], "b"),  # a tie: the higher summed score
-        ([said("a", -1.0), said("b", -2.0), said("a", -9.0), said("b", -2.0)], "b"),
-        ([said("a"), said("b")], "a"),  # a tie in everything: the earlier
-        ([said(""), said(""), said("a", -50.0)], "a"),  # an empty text abstains
-        ([said(""), said("")], ""),
-        ([said("X-ray"), said("b", 0.0), said("x ray")], "X-ray"),  # equal after normalisation
-    ],
-)
-def test_vote(texts: list[ScoredText], winner: str) -> None:
-    assert vote(texts).text == winner
 
 
 def write_hypotheses(store: LogProbStore, teacher: str, texts: Mapping[str, Sequence[ScoredText]]) -> None:

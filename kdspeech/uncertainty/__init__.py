@@ -1,0 +1,1 @@
+"""How sure a figure is: intervals by bootstrap, and whether chance alone would set two systems so far apart."""
