@@ -6,6 +6,7 @@ import click
 
 from kdspeech.choices import MODES, Mode
 from kdspeech.cli.options import (
+    adapt_option,
     choices_callback,
     common_options,
     encoder_option,
@@ -27,6 +28,7 @@ from kdspeech.cli.options import (
     show_default=True,
     help="Training modes, separated by commas.",
 )
+@adapt_option
 @jobs_option
 @seed_option
 @encoder_option
@@ -37,6 +39,7 @@ def command(
     workspace: Path,
     speakers: list[str] | None,
     modes: tuple[Mode, ...],
+    adapt_unlabelled: bool,
     jobs: int | None,
     seed: int,
     encoder: str | None,
@@ -66,6 +69,7 @@ def command(
         students=students,
         speakers=speakers,
         modes=modes,
+        adapt=adapt_unlabelled,
         seed=seed,
         jobs=jobs,
         force=force,

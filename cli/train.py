@@ -6,9 +6,11 @@ import click
 
 from kdspeech.choices import MODES, Mode
 from kdspeech.cli.options import (
+    adapt_option,
     common_options,
     encoder_option,
     force_option,
+    labels_option,
     recipe_options,
     resolve_recipe,
     seed_option,
@@ -26,6 +28,8 @@ from kdspeech.cli.options import (
     help="Learn from transcripts alone, or also from the teachers' pooled CTC or decoder scores.",
 )
 @speakers_option("--teachers", required=False, help="Teachers to pool.  [default: all but the held-out speaker's]")
+@labels_option
+@adapt_option
 @encoder_option
 @recipe_options
 @seed_option
@@ -35,6 +39,8 @@ def command(
     held_out: str,
     mode: Mode,
     teachers: list[str] | None,
+    labels: float,
+    adapt_unlabelled: bool,
     encoder: str | None,
     recipe: str | None,
     overrides: tuple[str, ...],
@@ -50,6 +56,7 @@ def command(
         raise click.UsageError("--teachers has no meaning with --mode labels, which uses none.")
 
     from kdspeech import console, students
+    from kdspeech.supervision import Supervision
     from kdspeech.training.train import train
     from kdspeech.workspace import Workspace
 
@@ -61,6 +68,7 @@ def command(
         recipe=resolve_recipe(place, recipe, overrides, encoder),
         students=students,
         teachers=None if teachers is None else place.check_speakers(teachers),
+        supervision=Supervision(labels, adapt_unlabelled),
         seed=seed,
         force=force,
     )

@@ -74,6 +74,17 @@ class TargetConfig(Strict):
     weights: Literal["uniform", "agreement"] = "uniform"
 
 
+class PseudoLabelConfig(Strict):
+    """How recordings whose transcripts are not read get their words, from teachers and student."""
+
+    temperature: float = Field(4.0, gt=0)  # of each teacher's word posteriors, before they are pooled
+    own_weight: float = Field(4.0, gt=0)  # of a speaker's own teacher, where every other teacher counts 1
+    balance: bool = True  # each word comes as often as among the labelled transcripts
+    student_weight: float = Field(0.5, ge=0)  # of the student's posteriors at the end; grows from 0 in a straight line
+    student_from: float = Field(0.3, ge=0, le=1)  # share of the training after which the student is asked, too
+    min_confidence: float = Field(0.0, ge=0, le=1)  # below it a recording is not learnt from
+
+
 class StudentConfig(Strict):
     """A NeMo encoder with a CTC head and a Transformer decoder."""
 
@@ -194,6 +205,7 @@ class Recipe(Strict):
     teacher: TeacherConfig
     dump: DumpConfig
     targets: TargetConfig
+    pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
     student: StudentConfig
     training: TrainingConfig
     stages: tuple[StageConfig, ...] = Field(min_length=1)

@@ -1,7 +1,7 @@
 """A fold: one speaker held out, and the proof that nothing of that speaker reached the other side."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import KdspeechError, LeakError
@@ -28,6 +28,18 @@ class FoldProof:
     num_test: int
     checked: tuple[str, ...]  # one line a check, with its count
     unknown_provenance: tuple[str, ...]  # artefacts whose speakers nobody recorded
+    num_adaptation: int = 0  # recordings of the held-out speaker that were heard without their transcripts
+
+    def with_adaptation(self, count: int) -> "FoldProof":
+        """The same fold where the student hears the held-out speaker's recordings: no longer an inductive result."""
+        return replace(
+            self,
+            num_adaptation=count,
+            checked=(
+                *self.checked,
+                f"TRANSDUCTIVE: {count} recordings of {self.held_out} are heard, their transcripts taken away before",
+            ),
+        )
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)

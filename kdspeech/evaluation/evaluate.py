@@ -19,6 +19,7 @@ from kdspeech.files import read_json, sha256_of_file
 from kdspeech.protocols import Encoded, Student, StudentFamily
 from kdspeech.runs import RunFolder, load_student
 from kdspeech.scoring.score import normalise
+from kdspeech.supervision import variant_of
 from kdspeech.training.batches import AudioCache, Collator, EpochBatches, UtteranceDataset
 from kdspeech.workspace import Workspace
 
@@ -131,7 +132,7 @@ def _settings(workspace: Workspace, run: RunFolder, decode_mode: str, checkpoint
         )
     return EvaluationSettings(
         held_out=held_out,
-        mode=config["mode"],
+        mode=variant_of(config),
         seed=config["seed"],
         recipe=config["recipe"],
         decode_mode=decode_mode,

@@ -19,7 +19,7 @@ class EvaluationSettings:
     """What was decoded and how; results made under the same settings are not made again."""
 
     held_out: str
-    mode: str  # training mode
+    mode: str  # training mode, and what the run was allowed to read: `decoder-kd-adapted`
     seed: int
     recipe: str
     decode_mode: str

@@ -75,7 +75,7 @@ def frames_needed(tokens: Tensor, num_tokens: Tensor) -> Tensor:
     Returns:
         int64 [B].
     """
-    positions = torch.arange(1, tokens.shape[1], device=tokens.device)  # [U-1]
+    positions = torch.arange(1, max(1, tokens.shape[1]), device=tokens.device)  # [U-1]; no tokens at all are allowed
     repeats = (tokens[:, 1:] == tokens[:, :-1]) & (positions < num_tokens[:, None])  # [B, U-1]
     return num_tokens + repeats.sum(dim=1)
 

@@ -22,7 +22,7 @@ ACCENTS = (
 )
 # Variants that no person sounds like, by the start of their names.
 _UNNATURAL = ("robo", "UniRobot", "anikaRobot", "Demonic", "croak", "whisper")
-_CRASHING = "rob"  # falls below 30 Hz at low pitches, where espeak-ng 1.52 writes past its harmonics: no error, a segfault
+_CRASHING = "rob"  # at low pitches it kills espeak-ng 1.52, and the process, without an error
 
 
 def natural_variants(synthesiser: Synthesiser) -> tuple[str, ...]:

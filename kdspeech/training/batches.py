@@ -3,7 +3,7 @@
 Shapes: B batch, N samples, T frames, U decoder positions (tokens + end of sentence), V vocabulary.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from kdspeech.audio import SAMPLE_RATE, load_audio
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import RunError
 from kdspeech.targets.pooling import map_frames
+from kdspeech.targets.pseudo_labels import PseudoLabel
 from kdspeech.targets.target_set import Target
 from kdspeech.vocabulary import Vocabulary
 
@@ -36,6 +37,7 @@ class Item(NamedTuple):
     utterance: Utterance
     waveform: np.ndarray  # float32 [N]
     token_ids: list[int]
+    weight: float = 1.0  # of what is learnt from the tokens
 
 
 class Batch(NamedTuple):
@@ -50,9 +52,11 @@ class Batch(NamedTuple):
     decoder_inputs: torch.Tensor  # int64 [B, U], begin of sentence (V), then the tokens; padding V
     decoder_targets: torch.Tensor  # int64 [B, U], the tokens, then end of sentence (V); padding V
     decoder_mask: torch.Tensor  # bool [B, U], true at the tokens and the one end of sentence
+    weights: torch.Tensor  # float32 [B], 1 for a transcript, a pseudo-label's confidence, 0 while there is neither
     frame_targets: torch.Tensor | None  # float32 [B, T, V+1], log-probs on the student's frames
     frame_mask: torch.Tensor | None  # bool [B, T], frames that count
     token_targets: torch.Tensor | None  # float32 [B, U, V+1], log-probs
+    token_mask: torch.Tensor | None  # bool [B, U], the decoder mask of utterances whose transcripts are read
 
 
 class AudioCache:
@@ -90,10 +94,19 @@ class AudioCache:
 class UtteranceDataset(Dataset[Item]):
     """A fold's utterances as waveforms and token ids."""
 
-    def __init__(self, utterances: Sequence[Utterance], vocabulary: Vocabulary, cache: AudioCache) -> None:
+    def __init__(
+        self,
+        utterances: Sequence[Utterance],
+        vocabulary: Vocabulary,
+        cache: AudioCache,
+        pseudo_labels: Mapping[str, PseudoLabel] | None = None,
+    ) -> None:
+        """An utterance without text takes its pseudo-label, looked up anew each time, as it is replaced in between."""
         self._utterances = utterances
         self._cache = cache
+        self._vocabulary = vocabulary
         self._token_ids = [vocabulary.encode(u.text) for u in utterances]
+        self._pseudo_labels = {} if pseudo_labels is None else pseudo_labels  # it may be empty now, and filled later
 
     def __len__(self) -> int:
         return len(self._utterances)
@@ -101,7 +114,10 @@ class UtteranceDataset(Dataset[Item]):
     def __getitem__(self, draw: Draw) -> Item:
         utterance = self._utterances[draw.number]
         waveform = self._cache.load(utterance.audio_filepath, draw.speed)
-        return Item(utterance, waveform, self._token_ids[draw.number])
+        if utterance.text:
+            return Item(utterance, waveform, self._token_ids[draw.number])
+        label = self._pseudo_labels.get(utterance.utt_id, PseudoLabel("", 0.0))
+        return Item(utterance, waveform, self._vocabulary.encode(label.text), label.weight)
 
 
 class EpochBatches(Sampler[list[Draw]]):
@@ -154,9 +170,15 @@ class Collator:
         targets: Mapping[str, Target] | None = None,
         frame_counter: FrameCounter | None = None,
         positions: bool = False,
+        without_targets: Collection[str] = (),
     ) -> None:
-        """Frame targets come with a `frame_counter` (the student's), position targets with `positions`."""
+        """Frame targets come with a `frame_counter` (the student's), position targets with `positions`.
+
+        Args:
+            without_targets: ids of utterances on which the teachers' distributions are not learnt.
+        """
         self._vocabulary = vocabulary
+        self._without_targets = frozenset(without_targets)
         self._targets = targets or {}
         self._frame_counter = frame_counter
         self._positions = positions
@@ -168,6 +190,8 @@ class Collator:
         decoder_targets = _pad([torch.tensor([*item.token_ids, end]) for item in items], end)  # [B, U]
         utt_ids = tuple(item.utterance.utt_id for item in items)
         frame_targets, frame_mask = self._on_frames(utt_ids, lengths)
+        decoder_mask = torch.arange(decoder_targets.shape[1]) <= num_tokens[:, None]
+        token_targets, token_mask = self._on_positions(items, decoder_mask)
         return Batch(
             utt_ids=utt_ids,
             texts=tuple(item.utterance.text for item in items),
@@ -177,10 +201,12 @@ class Collator:
             num_tokens=num_tokens,
             decoder_inputs=_pad([torch.tensor([end, *item.token_ids]) for item in items], end),
             decoder_targets=decoder_targets,
-            decoder_mask=torch.arange(decoder_targets.shape[1]) <= num_tokens[:, None],
+            decoder_mask=decoder_mask,
+            weights=torch.tensor([item.weight for item in items]),
             frame_targets=frame_targets,
             frame_mask=frame_mask,
-            token_targets=self._on_positions(utt_ids) if self._positions else None,
+            token_targets=token_targets,
+            token_mask=token_mask,
         )
 
     def _on_frames(
@@ -190,13 +216,29 @@ class Collator:
             return None, None
         rows, masks = [], []
         for utt_id, num_frames in zip(utt_ids, self._frame_counter(lengths).tolist(), strict=True):
+            if utt_id in self._without_targets:
+                rows.append(torch.zeros(num_frames, self._vocabulary.num_columns))
+                masks.append(torch.zeros(num_frames, dtype=torch.bool))
+                continue
             log_probs, mask = frame_rows(self._targets, utt_id)
             rows.append(torch.from_numpy(map_frames(log_probs, num_frames)))
             masks.append(torch.from_numpy(map_frames(mask, num_frames)))
         return _pad(rows, 0.0), _pad(masks, False)
 
-    def _on_positions(self, utt_ids: Sequence[str]) -> torch.Tensor:
-        return _pad([torch.from_numpy(position_rows(self._targets, utt_id)) for utt_id in utt_ids], 0.0)
+    def _on_positions(
+        self, items: Sequence[Item], decoder_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor] | tuple[None, None]:
+        """Only where a transcript is read: the teachers' decoders were fed with it, and would tell it."""
+        if not self._positions:
+            return None, None
+        is_read = torch.tensor([bool(item.utterance.text) for item in items])
+        rows = [
+            torch.from_numpy(position_rows(self._targets, item.utterance.utt_id))
+            if item.utterance.text
+            else torch.zeros(len(item.token_ids) + 1, self._vocabulary.num_columns)
+            for item in items
+        ]
+        return _pad(rows, 0.0), decoder_mask & is_read[:, None]
 
 
 def frame_rows(targets: Mapping[str, Target], utt_id: str) -> tuple[np.ndarray, np.ndarray]:

@@ -82,31 +82,39 @@ def loss_terms(
     """The named terms of a batch, each as sum and count."""
     terms: dict[str, LossSum] = {}
     if "ctc" in names:
-        terms["ctc"] = ctc_loss(output.ctc_log_probs, output.num_frames, batch.tokens, batch.num_tokens, blank_id)
+        terms["ctc"] = ctc_loss(
+            output.ctc_log_probs, output.num_frames, batch.tokens, batch.num_tokens, blank_id, batch.weights
+        )
     if "frame_kl" in names and batch.frame_targets is not None and batch.frame_mask is not None:
         on_frames = output.ctc_log_probs[:, : batch.frame_mask.shape[1]]  # T may exceed the longest utterance's frames
         terms["frame_kl"] = masked_kl(on_frames, batch.frame_targets, batch.frame_mask, temperature)
     if output.decoder_log_probs is not None:
         rows, mask = output.decoder_log_probs, batch.decoder_mask
         if "cross_entropy" in names:
-            terms["cross_entropy"] = cross_entropy(rows, batch.decoder_targets, mask, label_smoothing)
-        if "token_kl" in names and batch.token_targets is not None:
-            terms["token_kl"] = masked_kl(rows, batch.token_targets, mask, temperature)
+            terms["cross_entropy"] = cross_entropy(rows, batch.decoder_targets, mask, label_smoothing, batch.weights)
+        if "token_kl" in names and batch.token_targets is not None and batch.token_mask is not None:
+            terms["token_kl"] = masked_kl(rows, batch.token_targets, batch.token_mask, temperature)
     return terms
 
 
 class StageModule(lightning.LightningModule):
     """Trains one stage of a student."""
 
-    def __init__(self, student: Any, plan: StagePlan, on_epoch: Callable[["StageModule", EpochResult], None]) -> None:
-        """`on_epoch` is called after every epoch; it saves."""
+    def __init__(
+        self,
+        student: Any,
+        plan: StagePlan,
+        on_epoch: Callable[["StageModule", EpochResult], None],
+        before_epoch: Callable[[int], None] = lambda epoch: None,
+    ) -> None:
+        """`before_epoch` is called with the stage's finished epochs, and may use the student; `on_epoch` saves."""
         super().__init__()
         self.student = student
         self.plan = plan
         self.loss = WeightedSum({str(term): weight for term, weight in plan.weights.items()})
         self.optimizer_state: dict[str, Any] | None = None  # of the checkpoint that is continued
         self.scheduler_state: dict[str, Any] | None = None
-        self._on_epoch = on_epoch
+        self._on_epoch, self._before_epoch = on_epoch, before_epoch
         self._means = _Means()
         self._step_values: dict[str, torch.Tensor] = {}
         self._validation = Validation(plan.has_decoder)
@@ -129,6 +137,7 @@ class StageModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
+        self._before_epoch(self.current_epoch)
         lightning.seed_everything(epoch_seed(self.plan.seed, self.plan.index, self.current_epoch), verbose=False)
         self.train()  # Lightning leaves modules in the mode it finds them in
         self._means = _Means()

@@ -16,11 +16,13 @@ from kdspeech.config import Recipe
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.files import write_text
 from kdspeech.runs import RunFolder
+from kdspeech.targets.pseudo_labels import PseudoLabeller
 from kdspeech.targets.target_set import TargetSet
 from kdspeech.training.batches import AudioCache, Collator, EpochBatches, UtteranceDataset
 from kdspeech.training.checkpoints import CheckpointFolder
 from kdspeech.training.fitting import EpochResult, StageModule, StagePlan, fit_stage
 from kdspeech.training.movement import movement_columns
+from kdspeech.training.self_labelling import SelfLabelling
 from kdspeech.training.stages import epoch_seed
 from kdspeech.vocabulary import Vocabulary
 
@@ -38,6 +40,29 @@ class TrainingTask:
     recipe: Recipe
     seed: int
     targets: TargetSet | None
+    unlabelled: tuple[Utterance, ...] = ()  # recordings without their text; a labeller gives them words
+    labeller: PseudoLabeller | None = None
+    num_full: int | None = None  # utterances that would train if all transcripts were read; None: `train`
+
+    @property
+    def all_utterances(self) -> tuple[Utterance, ...]:
+        """What an epoch goes through; too few labelled utterances come again until they are as many as all would be."""
+        wanted = (self.num_full or len(self.train)) - len(self.unlabelled)
+        repeats = -(-wanted // len(self.train)) if self.train else 0
+        labelled = (self.train * repeats)[:wanted] if len(self.train) < wanted else self.train
+        return (*labelled, *self.unlabelled)
+
+    @property
+    def batch_size(self) -> int:
+        """Such that an epoch has as many steps as with all transcripts and no other recordings."""
+        utterances = self.num_full or len(self.train)
+        steps = -(-utterances // self.recipe.training.batch_size)
+        return -(-len(self.all_utterances) // steps)
+
+    @property
+    def without_targets(self) -> frozenset[str]:
+        """Ids of the recordings that the teachers' distributions do not cover."""
+        return frozenset(u.utt_id for u in self.unlabelled if self.targets is None or u.utt_id not in self.targets)
 
     @property
     def needs_frame_targets(self) -> bool:
@@ -63,6 +88,8 @@ class StageRunner:
         self._checkpoints = CheckpointFolder(run.checkpoints_dir, task.recipe.training.save_top_k)
         self._history: list[dict[str, Any]] = []  # rows of metrics.jsonl
         self._cache = AudioCache(task.recipe.training.audio_cache_mb * 2**20)
+        self._utterances = task.all_utterances
+        self._labelling = None if task.labeller is None else SelfLabelling(task.labeller, task.vocabulary, self._cache)
         self._epoch_start = time.monotonic()
 
     def run_all(self) -> None:
@@ -80,7 +107,7 @@ class StageRunner:
     def _run_stage(self, index: int, state: Mapping[str, Any] | None) -> None:
         task, stage, training = self._task, self._task.recipe.stages[index], self._task.recipe.training
         order_seed = epoch_seed(task.seed, index, 0)
-        batches = EpochBatches(task.train, training.batch_size, order_seed, training.speeds)
+        batches = EpochBatches(self._utterances, task.batch_size, order_seed, training.speeds)
         temperature = task.targets.temperature if task.targets is not None else 1.0
         plan = StagePlan(
             index,
@@ -92,7 +119,7 @@ class StageRunner:
             steps_per_epoch=len(batches),
             has_decoder=task.has_decoder(index),
         )
-        module = StageModule(self._student, plan, self._save)
+        module = StageModule(self._student, plan, self._save, lambda epoch: self._relabel(index, epoch))
         first_epoch = 0
         if state is not None:
             first_epoch = state["epoch"]
@@ -112,9 +139,19 @@ class StageRunner:
     def _train_loader(self, batches: EpochBatches) -> "DataLoader[Any]":
         task = self._task
         frame_counter = self._student.num_frames if task.needs_frame_targets else None
-        collator = Collator(task.vocabulary, task.targets, frame_counter, task.needs_position_targets)
-        dataset = UtteranceDataset(task.train, task.vocabulary, self._cache)
+        collator = Collator(
+            task.vocabulary, task.targets, frame_counter, task.needs_position_targets, task.without_targets
+        )
+        labels = self._labelling.labels if self._labelling is not None else None
+        dataset = UtteranceDataset(self._utterances, task.vocabulary, self._cache, labels)
         return _loader(dataset, batches, collator)
+
+    def _relabel(self, stage: int, epoch: int) -> None:
+        """Before an epoch: pseudo-labels by what the student hears now."""
+        if self._labelling is None:
+            return
+        epochs = [stage.epochs for stage in self._task.recipe.stages]
+        self._labelling.update(self._student, (sum(epochs[:stage]) + epoch) / sum(epochs))
 
     def _valid_loader(self) -> "DataLoader[Any]":
         task = self._task

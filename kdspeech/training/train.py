@@ -5,6 +5,7 @@ proof, the targets, and recordings too short for CTC.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from kdspeech.folds import Fold, FoldProof, Provenance, make_fold
 from kdspeech.pretraining.pretrained import resolve_student
 from kdspeech.protocols import StudentFamily, TeacherCard
 from kdspeech.runs import RunFolder
+from kdspeech.supervision import ALL_LABELS, Supervision
 from kdspeech.targets.aggregate import aggregate
 from kdspeech.targets.target_set import TargetSet
 from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
 from kdspeech.training.preflight import check_frames, check_targets
+from kdspeech.training.self_labelling import make_labeller, unlabelled_recordings
 from kdspeech.training.stage_runner import StageRunner, TrainingTask
 from kdspeech.workspace import Workspace
 
@@ -33,16 +36,20 @@ def train(
     recipe: Recipe,
     students: StudentFamily,
     teachers: Sequence[str] | None = None,
+    supervision: Supervision = ALL_LABELS,
     seed: int = 0,
     force: bool = False,
 ) -> Path:
-    """Trains a student that never meets `held_out`.
+    """Trains a student that never meets `held_out`, or, if it is to adapt, hears its recordings without transcripts.
 
     A finished run is skipped; a killed one goes on after its last finished epoch.
 
     Args:
         mode: `labels` needs no teachers; `ctc-kd` and `decoder-kd` learn from their pooled scores, too.
         teachers: speakers whose teachers are pooled; None takes every teacher of the workspace but the held-out one's.
+        supervision: how many transcripts are read, and whether the held-out speaker is heard. Recordings without
+            transcripts get pseudo-labels from the teachers (not in mode `labels`) and the student. The number of steps
+            is the same for all.
 
     Returns:
         The run folder.
@@ -59,9 +66,9 @@ def train(
     workspace.vocabulary.check_round_trip(u.text for u in workspace.utterances)
     cards = [] if mode == "labels" else teacher_cards(workspace, held_out, teachers)
     fold = make_fold(workspace.utterances, held_out, [card.teacher_id for card in cards])
-    run = RunFolder(workspace.run_dir(recipe.name, held_out, mode, seed))
+    run = RunFolder(workspace.run_dir(recipe.name, held_out, supervision.variant(mode), seed))
     start = resolve_student(workspace, recipe.student)
-    config = run_config(workspace, held_out, mode, recipe, cards, seed, checkpoint_sha256(start))
+    config = run_config(workspace, held_out, mode, recipe, cards, seed, checkpoint_sha256(start), supervision)
     if force:
         run.clear()
     begun = run.exists_with(config)
@@ -69,8 +76,23 @@ def train(
         console.remark(f"{run.path} is finished: skipped. Redo it with --force.")
         return run.path
     proof, targets = _prove_fold(workspace, fold, cards, recipe, start, students)
-    task = TrainingTask(fold.train, fold.valid, workspace.vocabulary, mode, recipe, seed, targets)
     student = students.build_student(start, workspace.vocabulary, seed)
+    labelled = tuple(supervision.labelled(fold.train, seed))
+    unlabelled = unlabelled_recordings(fold, labelled, supervision, has_teachers=bool(cards))
+    if supervision.adapt:
+        proof = proof.with_adaptation(sum(u.speaker == held_out for u in unlabelled))
+    task = TrainingTask(
+        labelled,
+        fold.valid,
+        workspace.vocabulary,
+        mode,
+        recipe,
+        seed,
+        targets,
+        unlabelled=unlabelled,
+        labeller=make_labeller(workspace, cards, labelled, unlabelled, recipe, student) if unlabelled else None,
+        num_full=len(fold.train),
+    )
     _check_data(task, student)
     if begun:
         console.remark(f"{run.path} is continued.")
@@ -114,6 +136,7 @@ def run_config(
     cards: Sequence[TeacherCard],
     seed: int,
     encoder_sha256: str | None = None,
+    supervision: Supervision = ALL_LABELS,
 ) -> dict[str, Any]:
     """Everything that decides a run, as plain JSON values: settings of this mode and hashes of what goes in.
 
@@ -136,6 +159,11 @@ def run_config(
         "training": recipe.training.model_dump(mode="json", exclude={"audio_cache_mb"}),
         "stages": stages,
         "targets": None if mode == "labels" else recipe.targets.model_dump(mode="json"),
+        "unlabelled": (
+            None
+            if supervision == ALL_LABELS
+            else {**asdict(supervision), "pseudo_labels": recipe.pseudo_labels.model_dump(mode="json")}
+        ),
         "inputs": {
             "manifest": sha256_of_file(workspace.manifest_path),
             "vocabulary": workspace.vocabulary.sha256,
@@ -168,5 +196,7 @@ def _prove_fold(
 def _check_data(task: TrainingTask, student: Any) -> None:
     speeds, vocabulary = task.recipe.training.speeds, task.vocabulary
     check_targets(task.train, task.targets or {}, task.needs_frame_targets, task.needs_position_targets)
+    heard = [u for u in task.unlabelled if u.utt_id not in task.without_targets]
+    check_targets(heard, task.targets or {}, task.needs_frame_targets, positions=False)
     check_frames(task.train, vocabulary, student.num_frames, max(speeds))
     check_frames(task.valid, vocabulary, student.num_frames, 1.0)

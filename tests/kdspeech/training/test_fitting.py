@@ -1,5 +1,7 @@
 """The loss terms of a step, and the means over an epoch."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -25,9 +27,11 @@ def batch() -> Batch:
         decoder_inputs=torch.tensor([[BLANK, 0, 1], [BLANK, 2, BLANK]]),
         decoder_targets=torch.tensor([[0, 1, BLANK], [2, BLANK, BLANK]]),
         decoder_mask=torch.tensor([[True, True, True], [True, True, False]]),
+        weights=torch.ones(2),
         frame_targets=uniform,
         frame_mask=torch.tensor([[True, True, False], [True, False, False]]),
         token_targets=uniform,
+        token_mask=torch.tensor([[True, True, True], [True, True, False]]),
     )
 
 
@@ -77,3 +81,14 @@ def test_gradient_reaches_the_student() -> None:
     assert counted is not None
     assert logits.grad[counted].abs().sum() > 0
     assert logits.grad[~counted].abs().sum() == 0
+
+
+def test_weights_weigh_the_hard_terms_and_transcripts_alone_have_token_targets() -> None:
+    """The second utterance has a pseudo-label of confidence 0.5: half of its tokens count, and no teacher's decoder."""
+    mask = torch.tensor([[True, True, True], [False, False, False]])
+    weighted = batch()._replace(weights=torch.tensor([1.0, 0.5]), token_mask=mask)
+    found = loss_terms(("ctc", "cross_entropy", "token_kl"), output(), weighted, BLANK, TEMPERATURE, 0.0)
+    assert float(found["ctc"].sum) == pytest.approx(-math.log(5 / 64) - 0.5 * math.log(3 / 16), rel=1e-5)
+    assert float(found["ctc"].count) == pytest.approx(2 + 0.5 * 1)
+    assert float(found["cross_entropy"].count) == pytest.approx(3 + 0.5 * 2)
+    assert int(found["token_kl"].count) == 3

@@ -1,0 +1,63 @@
+"""What a run may read: how many transcripts, and whether it hears the new speaker's audio."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kdspeech.choices import Mode
+from kdspeech.corpora.utterance import Utterance
+from kdspeech.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """Beside the audio of the training speakers, which is always there."""
+
+    label_share: float = 1.0  # of each training speaker's productions: those whose transcripts are read
+    adapt: bool = False  # hear the held-out speaker's audio, without its transcripts: a transductive run
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a share outside 0-1."""
+        if not 0 <= self.label_share <= 1:
+            raise ConfigError(f"the share of labels must lie in 0-1, found {self.label_share:g}.")
+
+    def variant(self, mode: Mode) -> str:
+        """What a run of this mode is called: `decoder-kd`, `decoder-kd-10pct`, `labels-adapted`."""
+        share = "" if self.label_share == 1 else f"-{100 * self.label_share:g}pct"
+        return f"{mode}{share}{'-adapted' if self.adapt else ''}"
+
+    def labelled(self, utterances: Sequence[Utterance], seed: int) -> list[Utterance]:
+        """The utterances whose transcripts are read.
+
+        Whole productions are drawn, the same number of each speaker's (rounded), by a hash of seed and production: what
+        is drawn with a smaller share is among what is drawn with a larger one.
+        """
+        if self.label_share == 1:
+            return list(utterances)
+        by_speaker: dict[str, dict[str, str]] = {}  # speaker -> production -> its place in the draw
+        for utterance in utterances:
+            production = _production(utterance)
+            by_speaker.setdefault(utterance.speaker, {})[production] = _digest(seed, production)
+        drawn: set[str] = set()
+        for places in by_speaker.values():
+            drawn.update(sorted(places, key=places.__getitem__)[: round(self.label_share * len(places))])
+        return [u for u in utterances if _production(u) in drawn]
+
+
+ALL_LABELS = Supervision()
+
+
+def variant_of(config: Mapping[str, Any]) -> str:
+    """What the run of this config.json is called."""
+    unlabelled = config.get("unlabelled")  # runs of earlier versions have none
+    supervision = Supervision(unlabelled["label_share"], unlabelled["adapt"]) if unlabelled else ALL_LABELS
+    return supervision.variant(config["mode"])
+
+
+def _production(utterance: Utterance) -> str:
+    return utterance.production_id or utterance.utt_id
+
+
+def _digest(seed: int, production: str) -> str:
+    return hashlib.sha256(f"{seed} {production}".encode()).hexdigest()

@@ -1,0 +1,160 @@
+"""Pseudo-labels: a word for each recording without a transcript, by the teachers' and the student's word posteriors.
+
+Shapes: K teachers, N recordings of one speaker, W lexicon words.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kdspeech.config import PseudoLabelConfig
+from kdspeech.corpora.utterance import Utterance
+from kdspeech.dumps.store import LogProbStore
+from kdspeech.errors import StoreError
+from kdspeech.lexicon import Lexicon
+from kdspeech.logspace import LOG_ZERO, normalise
+from kdspeech.protocols import TeacherCard
+from kdspeech.targets.pooling import temper
+
+_ROUNDS = 50  # of balancing; the margins are met to 1e-3 long before
+
+
+@dataclass(frozen=True)
+class PseudoLabel:
+    """What a recording is taken to say."""
+
+    text: str
+    weight: float  # 0-1: its posterior; how much a loss counts it
+
+
+def pooled_words(rows: Sequence[np.ndarray], weights: Sequence[float], temperature: float) -> np.ndarray:
+    """Several teachers' word posteriors as one: softmax of their weighted mean of log p at temperature t.
+
+    Args:
+        rows: K times [W], log-posteriors.
+        weights: [K], above 0.
+
+    Returns:
+        float32 [W].
+    """
+    shares = np.asarray(weights, dtype=np.float32) / np.sum(weights)
+    return normalise(np.einsum("k,kw->w", shares, np.stack([temper(row, temperature) for row in rows])))
+
+
+def balanced(log_posteriors: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """The posteriors nearest to these in which each word has its expected share of all recordings.
+
+    Nearest by KL divergence, by scaling columns and rows in turn (Sinkhorn 1967). Pseudo-labels by optimal transport:
+    Asano et al. 2020 (arXiv 1911.05371, eq. 5). Words that teachers hear in a strange voice far too often lose, and the
+    words that they never hear win.
+
+    Args:
+        log_posteriors: [N, W].
+        prior: [W], above 0, sums to 1: how often each word is expected.
+
+    Returns:
+        float64 [N, W]; rows sum to 1, columns to N times the prior, as nearly as the zeros allow.
+    """
+    posteriors = np.exp(log_posteriors.astype(np.float64)).clip(min=1e-30)
+    wanted = len(posteriors) * prior.astype(np.float64)
+    for _ in range(_ROUNDS):
+        posteriors *= wanted / posteriors.sum(axis=0)
+        posteriors /= posteriors.sum(axis=1, keepdims=True)
+    return posteriors
+
+
+def word_prior(lexicon: Lexicon, texts: Iterable[str], num_speakers: int) -> np.ndarray:
+    """How often each word is expected of a speaker: as often as of the labelled ones, and half a time more.
+
+    The half keeps words that no labelled speaker says possible. Without labels every word is as likely as another.
+
+    Returns:
+        float64 [W], above 0, sums to 1.
+    """
+    counts = Counter(texts)
+    expected = np.array([counts[word] / max(num_speakers, 1) + 0.5 for word in lexicon.words])
+    prior: np.ndarray = expected / expected.sum()
+    return prior
+
+
+def read_word_posteriors(
+    store: LogProbStore,
+    cards: Sequence[TeacherCard],
+    utterances: Sequence[Utterance],
+    lexicon: Lexicon,
+    config: PseudoLabelConfig,
+) -> dict[str, np.ndarray]:
+    """The teachers' pooled word of each recording; a teacher counts `own_weight` on a speaker whom it was trained on.
+
+    Word posteriors come from CTC and the audio alone; the kinds that were fed with transcripts are never opened.
+
+    Returns:
+        utterance id -> float32 [W].
+
+    Raises:
+        StoreError: the store lacks a recording, or was made by another checkpoint or for another lexicon.
+    """
+    given = {
+        card: store.read(card.teacher_id, "word", utterances, checkpoint_sha256=card.checkpoint_sha256, lexicon=lexicon)
+        for card in cards
+    }
+    pooled = {}
+    for utterance in utterances:
+        rows, weights = [], []
+        for card, by_utterance in given.items():
+            row = by_utterance[utterance.utt_id]
+            if not isinstance(row, np.ndarray):
+                raise StoreError(f"teacher {card.teacher_id}: {utterance.utt_id!r} has no word posteriors.")
+            rows.append(row)
+            weights.append(config.own_weight if utterance.speaker in (card.speakers or ()) else 1.0)
+        pooled[utterance.utt_id] = pooled_words(rows, weights, config.temperature)
+    return pooled
+
+
+@dataclass(frozen=True)
+class PseudoLabeller:
+    """Labels the recordings of some speakers, each speaker's by themselves."""
+
+    utterances: tuple[Utterance, ...]  # without transcripts
+    lexicon: Lexicon
+    teachers: Mapping[str, np.ndarray] | None  # utterance id -> [W] of `read_word_posteriors`; None: student alone
+    fits: Mapping[str, np.ndarray]  # utterance id -> bool [W], words that the student's frames can hold
+    prior: np.ndarray  # [W]
+    config: PseudoLabelConfig
+
+    def label(self, student: Mapping[str, np.ndarray] | None, progress: float) -> dict[str, PseudoLabel]:
+        """The recordings' words by teachers and student together: a product of their posteriors.
+
+        Args:
+            student: utterance id -> [W] log-posteriors; None before it has learnt anything.
+            progress: share of the training that is done, 0-1; the student's voice grows with it.
+
+        Returns:
+            utterance id -> label; empty where nobody has said anything yet.
+        """
+        if student is None and self.teachers is None:
+            return {}
+        labels: dict[str, PseudoLabel] = {}
+        for speaker in dict.fromkeys(u.speaker for u in self.utterances):
+            utt_ids = [u.utt_id for u in self.utterances if u.speaker == speaker]
+            log_posteriors = np.stack([self._together(utt_id, student, progress) for utt_id in utt_ids])
+            posteriors = balanced(log_posteriors, self.prior) if self.config.balance else np.exp(log_posteriors)
+            for utt_id, row in zip(utt_ids, posteriors, strict=True):
+                labels[utt_id] = self._label(row)
+        return labels
+
+    def _together(self, utt_id: str, student: Mapping[str, np.ndarray] | None, progress: float) -> np.ndarray:
+        total = np.zeros(len(self.lexicon.words), dtype=np.float32)
+        if self.teachers is not None:
+            total = total + self.teachers[utt_id]
+        if student is not None:
+            strength = self.config.student_weight * progress if self.teachers is not None else 1.0
+            total = total + strength * student[utt_id]
+        return normalise(np.where(self.fits[utt_id], total, LOG_ZERO))
+
+    def _label(self, posterior: np.ndarray) -> PseudoLabel:
+        best = int(posterior.argmax())
+        weight = float(posterior[best])
+        return PseudoLabel(self.lexicon.words[best], weight if weight >= self.config.min_confidence else 0.0)

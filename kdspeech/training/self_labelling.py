@@ -1,0 +1,143 @@
+"""Keeps the pseudo-labels of a run up to date: before every epoch the student is asked what it hears by now."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from kdspeech import console
+from kdspeech.audio import SAMPLE_RATE
+from kdspeech.config import Recipe
+from kdspeech.corpora.utterance import Utterance
+from kdspeech.decoding.lexicon import LexiconScorer
+from kdspeech.dumps.store import LogProbStore
+from kdspeech.errors import ConfigError
+from kdspeech.folds import Fold
+from kdspeech.lexicon import Lexicon
+from kdspeech.logspace import normalise
+from kdspeech.losses import frames_needed
+from kdspeech.protocols import TeacherCard
+from kdspeech.supervision import Supervision
+from kdspeech.targets.pseudo_labels import PseudoLabel, PseudoLabeller, read_word_posteriors, word_prior
+from kdspeech.training.batches import AudioCache, Collator, EpochBatches, UtteranceDataset
+from kdspeech.vocabulary import Vocabulary
+from kdspeech.workspace import Workspace
+
+_BATCH = 64  # utterances decoded at a time
+
+
+def unlabelled_recordings(
+    fold: Fold, labelled: Sequence[Utterance], supervision: Supervision, has_teachers: bool
+) -> tuple[Utterance, ...]:
+    """What a run hears without transcripts, which are taken away here.
+
+    Training recordings whose transcripts are not read come in where teachers can tell what they say.
+
+    Raises:
+        ConfigError: nothing is left to learn from.
+    """
+    read = {u.utt_id for u in labelled}
+    heard = [u for u in fold.train if u.utt_id not in read] if has_teachers else []
+    if supervision.adapt:
+        heard += fold.test
+    if not labelled and not has_teachers:
+        raise ConfigError("without transcripts and without teachers there is nothing to learn from. Choose a --mode.")
+    return tuple(replace(u, text="") for u in heard)
+
+
+def make_labeller(
+    workspace: Workspace,
+    cards: Sequence[TeacherCard],
+    labelled: Sequence[Utterance],
+    unlabelled: Sequence[Utterance],
+    recipe: Recipe,
+    student: Any,
+) -> PseudoLabeller:
+    """What gives the unlabelled recordings their words.
+
+    Args:
+        cards: of the teachers that are asked; none leaves the student by itself.
+
+    Raises:
+        KdspeechError: the corpus has no lexicon, or the store lacks the teachers' word posteriors.
+    """
+    lexicon, config = workspace.lexicon, recipe.pseudo_labels
+    store = LogProbStore(workspace.dumps_dir)
+    return PseudoLabeller(
+        utterances=tuple(unlabelled),
+        lexicon=lexicon,
+        teachers=read_word_posteriors(store, cards, unlabelled, lexicon, config) if cards else None,
+        fits=_fits(unlabelled, lexicon, workspace.vocabulary, student, max(recipe.training.speeds)),
+        prior=word_prior(lexicon, (u.text for u in labelled), len({u.speaker for u in labelled})),
+        config=config,
+    )
+
+
+def _fits(
+    utterances: Sequence[Utterance], lexicon: Lexicon, vocabulary: Vocabulary, student: Any, speed: float
+) -> dict[str, np.ndarray]:
+    """Utterance id -> bool [W]: the words for which CTC has frames enough, even at the fastest speed."""
+    tokens = [torch.tensor([vocabulary.encode(word)]) for word in lexicon.words]
+    needed = torch.cat([frames_needed(word, torch.tensor([word.shape[1]])) for word in tokens])  # [W]
+    num_frames = student.num_frames(torch.tensor([int(u.duration * SAMPLE_RATE / speed) for u in utterances]))
+    return {u.utt_id: (needed <= count).numpy() for u, count in zip(utterances, num_frames, strict=True)}
+
+
+class SelfLabelling:
+    """The pseudo-labels of one run; `labels` is replaced in place, so that a dataset may hold it."""
+
+    def __init__(self, labeller: PseudoLabeller, vocabulary: Vocabulary, cache: AudioCache) -> None:
+        self.labels: dict[str, PseudoLabel] = {}
+        self._labeller, self._vocabulary = labeller, vocabulary
+        self._scorer = LexiconScorer(labeller.lexicon, vocabulary)
+        self._dataset = UtteranceDataset(labeller.utterances, vocabulary, cache)
+
+    def update(self, student: Any, progress: float) -> None:
+        """Labels all recordings anew.
+
+        The labels follow from the student's weights alone, so a continued run has those of one that never stopped.
+
+        Args:
+            student: a torch.nn.Module that is a `Student`.
+            progress: share of the run's training that is done, 0-1.
+        """
+        config = self._labeller.config
+        is_asked = progress > 0 and progress >= config.student_from
+        heard = self._heard(student) if is_asked and (config.student_weight > 0 or not self._has_teachers) else None
+        labels = self._labeller.label(heard, progress)
+        changed = sum(label.text != self.labels[i].text for i, label in labels.items() if i in self.labels)
+        self.labels.update(labels)
+        if labels:
+            weights = [label.weight for label in labels.values()]
+            console.remark(
+                f"Pseudo-labels by {self._sources(heard)}: {len(labels)}, mean confidence {np.mean(weights):.2f}, "
+                f"{len(Counter(label.text for label in labels.values()))} words, {changed} changed"
+            )
+
+    @property
+    def _has_teachers(self) -> bool:
+        return self._labeller.teachers is not None
+
+    def _sources(self, heard: Mapping[str, np.ndarray] | None) -> str:
+        names = [name for name, there in (("teachers", self._has_teachers), ("student", heard is not None)) if there]
+        return " and ".join(names)
+
+    @torch.inference_mode()
+    def _heard(self, student: Any) -> dict[str, np.ndarray]:
+        """Utterance id -> the student's word posteriors, log [W]."""
+        device = next(student.parameters()).device
+        student.eval()
+        batches = EpochBatches(self._labeller.utterances, _BATCH, seed=0, shuffle=False)
+        loader: DataLoader[Any] = DataLoader(
+            self._dataset, batch_sampler=batches, collate_fn=Collator(self._vocabulary), generator=torch.Generator()
+        )
+        posteriors: dict[str, np.ndarray] = {}
+        for batch in loader:
+            encoded = student.encode(batch.waveforms.to(device), batch.lengths.to(device))
+            scores = self._scorer.word_log_likelihoods(student.ctc_log_probs(encoded), encoded.num_frames)
+            posteriors.update(zip(batch.utt_ids, normalise(scores.cpu().numpy()), strict=True))
+        return posteriors

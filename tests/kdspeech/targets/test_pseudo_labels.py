@@ -1,0 +1,104 @@
+"""Pseudo-labels by hand: pooling, balancing, and what the student adds."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from kdspeech.config import PseudoLabelConfig
+from kdspeech.corpora.utterance import Utterance
+from kdspeech.lexicon import Lexicon
+from kdspeech.logspace import normalise
+from kdspeech.targets.pseudo_labels import PseudoLabeller, balanced, pooled_words, word_prior
+
+LEXICON = Lexicon(("one", "two", "six"))
+UNIFORM = np.full(3, 1 / 3)
+PLAIN = PseudoLabelConfig(balance=False, student_weight=1.0)
+
+
+def log(*probabilities: float) -> np.ndarray:
+    return np.log(np.array(probabilities, dtype=np.float32))
+
+
+def labeller(
+    teachers: Mapping[str, np.ndarray] | None,
+    config: PseudoLabelConfig = PLAIN,
+    prior: np.ndarray = UNIFORM,
+    **fits: object,
+) -> PseudoLabeller:
+    names = list(teachers) if teachers is not None else ["a", "b"]
+    utterances = tuple(Utterance(name, f"{name}.wav", 1.0, "", "new", "test") for name in names)
+    allowed = {name: np.array(fits.get(name, [True] * 3)) for name in names}
+    return PseudoLabeller(utterances, LEXICON, teachers, allowed, prior, config)
+
+
+def test_pooling_is_the_weighted_geometric_mean_of_tempered_posteriors() -> None:
+    first, second = log(0.7, 0.2, 0.1), log(0.1, 0.1, 0.8)
+    expected = np.array([0.7**0.75 * 0.1**0.25, 0.2**0.75 * 0.1**0.25, 0.1**0.75 * 0.8**0.25])
+    np.testing.assert_allclose(
+        np.exp(pooled_words([first, second], [3.0, 1.0], 1.0)), expected / expected.sum(), rtol=1e-5
+    )
+    cooled = pooled_words([log(0.64, 0.32, 0.04)], [1.0], 2.0)  # square roots: 8, 4 sqrt 2, 2
+    roots = np.sqrt([0.64, 0.32, 0.04])
+    np.testing.assert_allclose(np.exp(cooled), roots / roots.sum(), rtol=1e-5)
+
+
+def test_balancing_meets_the_margins_and_keeps_odds_ratios() -> None:
+    rows = normalise(np.random.default_rng(0).standard_normal((12, 3)).astype(np.float32))
+    prior = np.array([0.5, 0.25, 0.25])
+    found = balanced(rows, prior)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-9)
+    np.testing.assert_allclose(found.sum(axis=0), 12 * prior, rtol=1e-3)
+
+    def odds(p: np.ndarray) -> float:
+        return float(p[0, 0] * p[1, 1] / (p[0, 1] * p[1, 0]))
+
+    assert odds(found) == pytest.approx(odds(np.exp(rows.astype(float))), rel=1e-6)  # scaling cannot change them
+
+
+def test_balancing_gives_back_the_words_that_a_biased_ear_never_hears() -> None:
+    """All three sound most like `one`; the one that sounds least so is taken for the rarest word."""
+    rows = np.stack([log(0.8, 0.15, 0.05), log(0.6, 0.39, 0.01), log(0.6, 0.15, 0.25)])
+    assert rows.argmax(axis=1).tolist() == [0, 0, 0]
+    assert balanced(rows, UNIFORM).argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_the_prior_follows_the_labelled_speakers_and_leaves_nothing_impossible() -> None:
+    texts = ["one"] * 4 + ["two"] * 2  # of two speakers: 2, 1 and 0 a speaker
+    np.testing.assert_allclose(word_prior(LEXICON, texts, 2), np.array([2.5, 1.5, 0.5]) / 4.5)
+    np.testing.assert_allclose(word_prior(LEXICON, [], 0), UNIFORM)
+
+
+def test_teachers_label_before_the_student_has_a_voice() -> None:
+    labels = labeller({"a": log(0.7, 0.2, 0.1), "b": log(0.3, 0.3, 0.4)}).label(None, 0.0)
+    assert {name: label.text for name, label in labels.items()} == {"a": "one", "b": "six"}
+    assert labels["a"].weight == pytest.approx(0.7, rel=1e-5)
+
+
+def test_the_students_voice_grows_with_progress() -> None:
+    teachers, student = {"a": log(0.5, 0.3, 0.2)}, {"a": log(0.1, 0.8, 0.1)}
+    early, late = (labeller(teachers).label(student, progress)["a"] for progress in (0.0, 1.0))
+    assert (early.text, late.text) == ("one", "two")
+    product = np.array([0.5 * 0.1, 0.3 * 0.8, 0.2 * 0.1])
+    assert late.weight == pytest.approx(product.max() / product.sum(), rel=1e-5)
+
+
+def test_without_teachers_the_student_speaks_alone_or_nobody_does() -> None:
+    alone = labeller(None)
+    assert alone.label(None, 0.5) == {}
+    labels = alone.label({"a": log(0.1, 0.8, 0.1), "b": log(0.6, 0.2, 0.2)}, 0.1)
+    assert {name: label.text for name, label in labels.items()} == {"a": "two", "b": "one"}
+    assert labels["a"].weight == pytest.approx(0.8, rel=1e-5)
+
+
+def test_a_word_that_does_not_fit_into_the_frames_is_never_taken() -> None:
+    labels = labeller({"a": log(0.7, 0.2, 0.1)}, a=[False, True, True]).label(None, 0.0)
+    assert labels["a"].text == "two"
+    assert labels["a"].weight == pytest.approx(2 / 3, rel=1e-5)
+
+
+def test_below_the_gate_a_recording_weighs_nothing() -> None:
+    gated = PLAIN.model_copy(update={"min_confidence": 0.6})
+    labels = labeller({"a": log(0.7, 0.2, 0.1), "b": log(0.5, 0.3, 0.2)}, gated).label(None, 0.0)
+    assert labels["a"].weight == pytest.approx(0.7, rel=1e-5)
+    assert labels["b"].weight == 0.0

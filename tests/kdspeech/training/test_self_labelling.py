@@ -1,0 +1,139 @@
+"""Runs that hear recordings without their transcripts: what they learn from, and what must never reach them."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from kdspeech.corpora.utterance import write_manifest
+from kdspeech.dumps.dump_teachers import dump_teachers
+from kdspeech.errors import ConfigError, StoreError
+from kdspeech.files import read_json
+from kdspeech.lexicon import Lexicon
+from kdspeech.runs import RunFolder
+from kdspeech.supervision import Supervision
+from kdspeech.training.checkpoints import load_checkpoint
+from kdspeech.training.train import train
+from kdspeech.vocabulary import Vocabulary
+from kdspeech.workspace import Workspace
+from tests.doubles import FakeTeachers, add_teacher, make_workspace
+from tests.learners import TinyStudents, tiny_recipe
+
+WORDS = ("one", "two", "six")
+ADAPTED = Supervision(adapt=True)
+LOSSES = {"labels": {"ctc": 1.0}, "decoder-kd": {"ctc": 0.5, "cross_entropy": 0.5, "token_kl": 0.1}}
+RECIPE = tiny_recipe([{"losses": LOSSES}])
+
+
+def make(root: Path, vocabulary: Vocabulary, carl_says: str | None = None) -> Workspace:
+    """Two speakers teach and train, carl is to be held out; `carl_says` replaces all his transcripts."""
+    workspace = make_workspace(root, Lexicon(WORDS), vocabulary)
+    if carl_says is not None:
+        changed = [replace(u, text=carl_says) if u.speaker == "carl" else u for u in workspace.utterances]
+        write_manifest(workspace.manifest_path, changed)
+        workspace = Workspace(root)
+    for speaker in ("anna", "bert"):
+        add_teacher(workspace, speaker)
+    dump_teachers(workspace, ["anna", "bert"], recipe=RECIPE, teachers=FakeTeachers(), on=["all"], jobs=1)
+    return workspace
+
+
+def fit(workspace: Workspace, mode: Any, supervision: Supervision, **settings: Any) -> RunFolder:
+    students = settings.pop("students", TinyStudents())
+    recipe = settings.pop("recipe", RECIPE)
+    run = train(workspace, "carl", mode, recipe=recipe, students=students, supervision=supervision, **settings)
+    return RunFolder(run)
+
+
+def weights(run: RunFolder) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = load_checkpoint(run.checkpoints_dir / "last.ckpt")["student"]
+    return found
+
+
+def are_equal(left: RunFolder, right: RunFolder) -> bool:
+    first, second = weights(left), weights(right)
+    return all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("mode", ["labels", "decoder-kd"])
+def test_what_the_held_out_speaker_says_in_the_manifest_changes_nothing(
+    mode: str, tmp_path: Path, vocabulary: Vocabulary
+) -> None:
+    """Every transcript of carl's is replaced by one word: dumps, pseudo-labels and weights stay the same to the bit."""
+    true, planted = make(tmp_path / "true", vocabulary), make(tmp_path / "planted", vocabulary, carl_says="six")
+    assert are_equal(fit(true, mode, ADAPTED), fit(planted, mode, ADAPTED))
+
+
+def test_the_new_speakers_audio_is_heard_and_the_proof_says_so(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    workspace = make(tmp_path, vocabulary)
+    inductive, adapted = fit(workspace, "decoder-kd", Supervision()), fit(workspace, "decoder-kd", ADAPTED)
+    assert not are_equal(inductive, adapted)
+    assert adapted.path.parent.name == "decoder-kd-adapted"
+    proof = read_json(adapted.proof_path)
+    assert proof["num_adaptation"] == 15
+    assert any("TRANSDUCTIVE: 15 recordings of carl" in line for line in proof["checked"])
+    assert read_json(inductive.proof_path)["num_adaptation"] == 0
+    assert read_json(inductive.config_path)["unlabelled"] is None
+    assert read_json(adapted.config_path)["unlabelled"]["adapt"] is True
+
+
+def test_without_labels_the_teachers_words_are_learnt(
+    tmp_path: Path, vocabulary: Vocabulary, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The fake teachers hear every word rightly: teachers only equals all labels, but for the confidences."""
+    workspace = make(tmp_path, vocabulary)
+    config = RECIPE.pseudo_labels.model_copy(update={"temperature": 0.05, "student_weight": 0.0})
+    sure = RECIPE.model_copy(update={"pseudo_labels": config})
+    taught = fit(workspace, "decoder-kd", Supervision(0.0), recipe=sure)
+    assert "Pseudo-labels by teachers: 18, mean confidence 1.00, 3 words" in capsys.readouterr().err
+    lines = taught.metrics_path.read_text().splitlines()
+    assert len(lines) == RECIPE.stages[0].epochs
+    assert '"train_token_kl": 0.0' in lines[0]  # the teachers' decoders were fed with the transcripts: never asked
+
+
+def test_few_labels_come_again_until_the_steps_are_as_many(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    workspace = make(tmp_path, vocabulary)
+    full, few = fit(workspace, "labels", Supervision()), fit(workspace, "labels", Supervision(0.5))
+    steps = [
+        load_checkpoint(run.checkpoints_dir / "last.ckpt")["scheduler"]["last_epoch"] for run in (full, few)
+    ]  # a scheduler counts steps
+    assert steps[0] == steps[1] > 0
+
+
+class Killed(BaseException):
+    """As a signal would end the process."""
+
+
+def test_a_killed_run_ends_as_an_unbroken_one(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    """The student's own pseudo-labels included: they follow from its weights alone."""
+    recipe = tiny_recipe([{"epochs": 3, "losses": LOSSES}])
+    unbroken = fit(make(tmp_path / "unbroken", vocabulary), "labels", ADAPTED, recipe=recipe)
+    workspace = make(tmp_path / "broken", vocabulary)
+    epochs: list[int] = []
+
+    def stop(*_: Any) -> str:
+        epochs.append(1)
+        if len(epochs) == 2:
+            raise Killed
+        return ""
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("kdspeech.training.stage_runner._epoch_line", stop)
+        fit(workspace, "labels", ADAPTED, recipe=recipe)
+    assert are_equal(fit(workspace, "labels", ADAPTED, recipe=recipe), unbroken)
+
+
+def test_neither_labels_nor_teachers_is_refused(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    with pytest.raises(ConfigError, match="nothing to learn from"):
+        fit(make(tmp_path, vocabulary), "labels", Supervision(0.0))
+
+
+def test_adapting_without_a_dump_of_the_new_speaker_names_the_command(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    workspace = make_workspace(tmp_path, Lexicon(WORDS), vocabulary)
+    for speaker in ("anna", "bert"):
+        add_teacher(workspace, speaker)
+    dump_teachers(workspace, ["anna", "bert"], recipe=RECIPE, teachers=FakeTeachers(), jobs=1)
+    with pytest.raises(StoreError, match="dump-teachers"):
+        fit(workspace, "decoder-kd", ADAPTED)
