@@ -43,14 +43,30 @@ def teacher_baselines(
     references = {u.utt_id: u.text for u in utterances}
     baselines: dict[DecodeMode, SystemScores] = {}
     for decode_mode in decode_modes:
-        texts = [_teacher_answers(store, teacher, decode_mode, utterances, lexicon) for teacher in teachers]
-        known = [entry for entry in texts if entry is not None]
-        if known and len(known) == len(texts):
-            baselines[decode_mode] = score_systems(references, dict(zip(teachers, known, strict=True)))
+        answers = teacher_answers(store, teachers, utterances, decode_mode, lexicon)
+        if answers:
+            baselines[decode_mode] = score_systems(references, answers)
     return baselines
 
 
-def _teacher_answers(
+def teacher_answers(
+    store: LogProbStore,
+    teachers: Sequence[str],
+    utterances: Sequence[Utterance],
+    decode_mode: DecodeMode,
+    lexicon: Lexicon | None,
+) -> dict[str, Answers]:
+    """What each teacher says, by teacher; empty where not every teacher decodes in this mode.
+
+    Raises:
+        StoreError: the store lacks utterances, or was made for another lexicon.
+    """
+    answers = {teacher: _answers_of(store, teacher, decode_mode, utterances, lexicon) for teacher in teachers}
+    known = {teacher: entry for teacher, entry in answers.items() if entry is not None}
+    return known if len(known) == len(answers) else {}
+
+
+def _answers_of(
     store: LogProbStore,
     teacher: str,
     decode_mode: DecodeMode,

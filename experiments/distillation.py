@@ -1,0 +1,214 @@
+"""What teachers give a student, beside labels alone: the comparisons of the project's goal, with their intervals.
+
+  kdspeech prepare CORPUS && kdspeech train-teachers --speakers all && kdspeech dump-teachers --speakers all
+  python experiments/distillation.py --workspace workspace --seeds 0,1,2 [--folds M08,F02] [--mode ctc-kd]
+Trains what is missing (what is done is skipped), decodes it, and writes reports/distillation.md and .json: the macro mean
+of every system, and each comparison's difference in WRA with a 95 % interval. All students of a comparison have the same
+size, start and number of steps. Rows that hear the held-out speaker's audio are transductive and say so.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdspeech import console, students
+from kdspeech.choices import DecodeMode, Mode
+from kdspeech.combination.scored import combine_all, texts_of
+from kdspeech.combination.vote import vote
+from kdspeech.config import Recipe, load_recipe
+from kdspeech.dumps.store import LogProbStore
+from kdspeech.errors import KdspeechError
+from kdspeech.evaluation.baselines import teacher_answers
+from kdspeech.evaluation.evaluate import results_path
+from kdspeech.evaluation.loso import FoldScores, StudentSystem, decode_modes_of, train_and_evaluate_all
+from kdspeech.files import write_json, write_text
+from kdspeech.supervision import Supervision
+from kdspeech.uncertainty.compare import compare
+from kdspeech.uncertainty.comparison import Comparison
+from kdspeech.workspace import Workspace
+
+_FEW = 0.1  # of the labels
+VOTE = "vote"
+
+
+def systems_of(mode: Mode) -> dict[str, StudentSystem]:
+    """The students, by the names that comparisons use; `mode` is how those with teachers learn."""
+    return {
+        "labels": StudentSystem("labels"),
+        "ctc-kd": StudentSystem("ctc-kd"),
+        "decoder-kd": StudentSystem("decoder-kd"),
+        "few": StudentSystem("labels", Supervision(_FEW)),
+        "few-taught": StudentSystem(mode, Supervision(_FEW)),
+        "taught": StudentSystem(mode, Supervision(0.0)),
+        "self-adapted": StudentSystem("labels", Supervision(adapt=True)),
+        "adapted": StudentSystem(mode, Supervision(adapt=True)),
+    }
+
+
+@dataclass(frozen=True)
+class Claim:
+    """B minus A, and what it must reach, in points of WRA."""
+
+    text: str
+    a: str
+    b: str
+    decode_mode: DecodeMode
+    must: float
+    goal: float
+
+
+def claims_of(mode: Mode) -> list[Claim]:
+    """What the project sets out to show."""
+    both: tuple[DecodeMode, ...] = ("ctc", "lexicon")
+    return [
+        Claim("adapted on unlabelled audio - labels only", "labels", "adapted", "ctc", 8, 12),
+        Claim("adapted on unlabelled audio - teacher vote", VOTE, "adapted", "lexicon", 3, 6),
+        Claim("10 % of the labels + teachers - 10 % alone", "few", "few-taught", "ctc", 15, 25),
+        *(Claim("teachers only - all labels", "labels", "taught", decode, -1, 1) for decode in both),
+        *(Claim("all labels + teachers - all labels", "labels", mode, decode, 0, 3) for decode in both),
+        Claim("one inductive student - teacher vote", VOTE, mode, "lexicon", 0, 3),
+        *(Claim("ctc-kd - decoder-kd", "decoder-kd", "ctc-kd", decode, -3, 0) for decode in both),
+    ]
+
+
+def run(
+    workspace: Workspace, recipe: Recipe, mode: Mode, folds: Sequence[str], seeds: Sequence[int], names: Sequence[str]
+) -> None:
+    """Trains, decodes, compares and writes.
+
+    Args:
+        names: of the systems to train; comparisons with others are left out.
+    """
+    systems = {name: system for name, system in systems_of(mode).items() if name in names}
+    scores = train_and_evaluate_all(workspace, recipe, students, folds, list(systems.values()), seeds)
+    macros = {
+        name: {decode: _macro(scores, system, folds, seeds, decode) for decode in decode_modes_of(workspace)}
+        for name, system in systems.items()
+    }
+    found = []
+    for claim in claims_of(mode):
+        if {claim.a, claim.b} <= {*systems, VOTE}:
+            a, b = (
+                _vote_files(workspace, folds, claim.decode_mode)
+                if name == VOTE
+                else _student_files(workspace, recipe, systems[name], folds, seeds, claim.decode_mode)
+                for name in (claim.a, claim.b)
+            )
+            found.append((claim, compare(a, b, reference=workspace.manifest_path)))
+    report = _markdown(workspace, recipe, mode, folds, seeds, systems, macros, found)
+    write_text(workspace.reports_dir / "distillation.md", report)
+    write_json(
+        workspace.reports_dir / "distillation.json",
+        {"macro": macros, "claims": [{"claim": claim.text, **comparison.to_dict()} for claim, comparison in found]},
+    )
+    for line in report.splitlines():
+        console.result(line)
+
+
+def _macro(
+    scores: Mapping[tuple[str, StudentSystem, int], FoldScores],
+    system: StudentSystem,
+    folds: Sequence[str],
+    seeds: Sequence[int],
+    decode_mode: DecodeMode,
+) -> list[float]:
+    """WRA %, the mean over speakers, of each seed."""
+    return [sum(scores[fold, system, seed][decode_mode].wra for fold in folds) / len(folds) for seed in seeds]
+
+
+def _student_files(
+    workspace: Workspace,
+    recipe: Recipe,
+    system: StudentSystem,
+    folds: Sequence[str],
+    seeds: Sequence[int],
+    decode_mode: DecodeMode,
+) -> list[Path]:
+    variant = system.supervision.variant(system.mode)
+    return [
+        results_path(workspace.run_dir(recipe.name, fold, variant, seed), decode_mode)
+        for fold in folds
+        for seed in seeds
+    ]
+
+
+def _vote_files(workspace: Workspace, folds: Sequence[str], decode_mode: DecodeMode) -> list[Path]:
+    """The teachers' vote on each fold, as a file of hypotheses."""
+    paths = []
+    for fold in folds:
+        utterances = [u for u in workspace.utterances if u.speaker == fold]
+        others = [name for name in workspace.speakers if name != fold]
+        store = LogProbStore(workspace.dumps_dir)
+        answers = teacher_answers(store, others, utterances, decode_mode, workspace.lexicon)
+        path = workspace.reports_dir / "distillation" / f"vote-{decode_mode}-{fold}.tsv"
+        texts = texts_of(combine_all(answers, vote))
+        write_text(path, "".join(f"{utt_id}\t{text}\n" for utt_id, text in texts.items()))
+        paths.append(path)
+    return paths
+
+
+def _markdown(
+    workspace: Workspace,
+    recipe: Recipe,
+    mode: Mode,
+    folds: Sequence[str],
+    seeds: Sequence[int],
+    systems: Mapping[str, StudentSystem],
+    macros: Mapping[str, Mapping[DecodeMode, Sequence[float]]],
+    found: Sequence[tuple[Claim, Comparison]],
+) -> str:
+    decode_modes = decode_modes_of(workspace)
+    lines = [
+        f"{workspace.corpus.corpus}, recipe {recipe.name}, held out in turn: {', '.join(folds)}; seeds "
+        f"{', '.join(map(str, seeds))}; students with teachers learn by {mode}.",
+        "",
+        f"| system | {' | '.join(f'{decode}: mean (seeds)' for decode in decode_modes)} |",
+        f"| --- |{' ---: |' * len(decode_modes)}",
+    ]
+    for name, system in systems.items():
+        cells = [
+            f"{sum(rates) / len(rates):.1f} ({', '.join(f'{rate:.1f}' for rate in rates)})"
+            for rates in (macros[name][decode] for decode in decode_modes)
+        ]
+        lines.append(f"| {system.name} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "| comparison | by | difference, 95 % interval | p | must | goal | reached |",
+        "| --- | --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for claim, comparison in found:
+        estimate = comparison.evidence.estimates["macro"]
+        reached = "goal" if estimate.value >= claim.goal else "must" if estimate.value >= claim.must else "NO"
+        lines.append(
+            f"| {claim.text} | {claim.decode_mode} | {estimate} | {comparison.evidence.p_value} | {claim.must:+g} | "
+            f"{claim.goal:+g} | {reached} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def main() -> int:
+    """Exit codes: 0 done, 1 failed, 2 wrong usage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", type=Path, default=Path("workspace"))
+    parser.add_argument("--recipe", help="[default: the workspace's]")
+    parser.add_argument("--mode", choices=["ctc-kd", "decoder-kd"], default="decoder-kd", help="with teachers")
+    parser.add_argument("--folds", default="all", help="speakers to hold out  [default: all]")
+    parser.add_argument("--seeds", default="0", help="[default: 0]")
+    parser.add_argument("--systems", default=",".join(systems_of("decoder-kd")), help="[default: all]")
+    options = parser.parse_args()
+    workspace = Workspace(options.workspace)
+    try:
+        recipe = load_recipe(options.recipe or workspace.corpus.recipe)
+        folds = workspace.check_speakers(options.folds.split(","))
+        seeds = [int(seed) for seed in options.seeds.split(",")]
+        run(workspace, recipe, options.mode, folds, seeds, options.systems.split(","))
+    except KdspeechError as error:
+        console.warn(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
