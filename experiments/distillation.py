@@ -2,9 +2,9 @@
 
   kdspeech prepare CORPUS && kdspeech train-teachers --speakers all && kdspeech dump-teachers --speakers all
   python experiments/distillation.py --workspace workspace --seeds 0,1,2 [--folds M08,F02] [--mode ctc-kd]
-Trains what is missing (what is done is skipped), decodes it, and writes reports/distillation.md and .json: the macro mean
-of every system, and each comparison's difference in WRA with a 95 % interval. All students of a comparison have the same
-size, start and number of steps. Rows that hear the held-out speaker's audio are transductive and say so.
+Trains what is missing (what is done is skipped), decodes it, and writes reports/distillation.md and .json: the macro
+mean of every system, and each comparison's difference in WRA with a 95 % interval. All students of a comparison have the
+same size, start and number of steps. Rows that hear the held-out speaker's audio are transductive and say so.
 """
 
 import argparse
@@ -194,13 +194,14 @@ def main() -> int:
     parser.add_argument("--workspace", type=Path, default=Path("workspace"))
     parser.add_argument("--recipe", help="[default: the workspace's]")
     parser.add_argument("--mode", choices=["ctc-kd", "decoder-kd"], default="decoder-kd", help="with teachers")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting")
     parser.add_argument("--folds", default="all", help="speakers to hold out  [default: all]")
     parser.add_argument("--seeds", default="0", help="[default: 0]")
     parser.add_argument("--systems", default=",".join(systems_of("decoder-kd")), help="[default: all]")
     options = parser.parse_args()
     workspace = Workspace(options.workspace)
     try:
-        recipe = load_recipe(options.recipe or workspace.corpus.recipe)
+        recipe = load_recipe(options.recipe or workspace.corpus.recipe, tuple(options.set))
         folds = workspace.check_speakers(options.folds.split(","))
         seeds = [int(seed) for seed in options.seeds.split(",")]
         run(workspace, recipe, options.mode, folds, seeds, options.systems.split(","))
