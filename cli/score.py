@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from kdspeech.cli.options import names_callback, quiet_option
+from kdspeech.cli.options import names_callback, quiet_option, speakers_option
 from kdspeech.scoring.formats.registry import FORMATS
 from kdspeech.scoring.normalise import RULE_NAMES
 
@@ -34,7 +34,8 @@ out_option = click.option("--out", type=click.Path(dir_okay=False, path_type=Pat
 
 @click.command("score")
 @click.argument("reference", metavar="REF", type=FILE)
-@click.argument("hypothesis", metavar="[HYP]", type=FILE, required=False)
+@click.argument("hypotheses", metavar="[HYP]...", type=FILE, nargs=-1)
+@speakers_option(required=False, help="Score these speakers of REF only.  [default: all]")
 @hypothesis_format_option
 @reference_format_option
 @rules_option
@@ -44,7 +45,8 @@ out_option = click.option("--out", type=click.Path(dir_okay=False, path_type=Pat
 @quiet_option
 def command(
     reference: Path,
-    hypothesis: Path | None,
+    hypotheses: tuple[Path, ...],
+    speakers: list[str] | None,
     hypothesis_format: str | None,
     reference_format: str | None,
     rules: tuple[str, ...] | None,
@@ -54,10 +56,11 @@ def command(
 ) -> None:
     """Score any system's output: WRA, WER with S/D/I, CER, with their counts.
 
-    REF and HYP are JSON Lines (this project's and NeMo's manifests too), CSV, utt_id<TAB>text, Kaldi's and ESPnet's text,
-    sclite's trn, SpeechBrain's wer_*.txt or this project's results-*.json. A file that holds both, as the last two do, can
-    stand alone. Speaker, band, word type, block, production and microphone come from REF, if it is a manifest of `kdspeech
-    prepare`. A missing hypothesis counts as wrong; extra ones are listed.
+    REF and HYP are JSON Lines (this project's and NeMo's manifests too), CSV, utt_id<TAB>text, Kaldi's and ESPnet's
+    text, sclite's trn, SpeechBrain's wer_*.txt or this project's results-*.json. A file that holds both, as the last
+    two do, can stand alone. Several HYP are folds of one system. Speaker, band, word type, block, production and
+    microphone come from REF, if it is a manifest of `kdspeech prepare`. A missing hypothesis counts as wrong; extra
+    ones are listed.
 
     \b
     kdspeech score workspace/manifests/manifest.jsonl hypotheses.trn
@@ -70,7 +73,8 @@ def command(
 
     report = score(
         reference,
-        hypothesis,
+        hypotheses,
+        speakers=None if speakers == ["all"] else speakers,
         rules=choose_rules(rules),
         homophones=read_homophones(homophones),
         reference_format=reference_format,

@@ -64,8 +64,14 @@ class Combination:
             console.remark("No references, no scores: name them with --ref.")
             return
         console.result(f"Normalisation: {self.normalisation}")
-        num_speakers = len(self.singles[0].by_speaker)
-        columns = ("system", f"WRA %, macro ({num_speakers} speakers)", "WRA %", "right of utterances", "WER %")
+        speakers = len(self.singles[0].by_speaker)
+        columns = (
+            "system",
+            f"WRA %, macro ({speakers} {'speaker' if speakers == 1 else 'speakers'})",
+            "WRA %",
+            "right of utterances",
+            "WER %",
+        )
         rows = [
             (
                 row.name,

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from kdspeech import console
 from kdspeech.combination.combination import Combination, CombinationRow, mean_of
-from kdspeech.combination.rover import RoverOptions, rover
+from kdspeech.combination.rover import BY_FREQUENCY, RoverOptions, rover
 from kdspeech.combination.scored import Answers, any_right, combine_all, texts_of
 from kdspeech.combination.vote import Answer, Combined, vote
 from kdspeech.errors import ConfigError, KdspeechError
@@ -30,7 +30,7 @@ def combine(
     reference: Path | None = None,
     hypotheses_out: Path | None = None,
     format_out: str | None = None,
-    rover_options: RoverOptions = RoverOptions(),  # noqa: B008  # frozen
+    rover_options: RoverOptions = BY_FREQUENCY,
     rules: tuple[str, ...] = RULE_NAMES,
     homophones: tuple[tuple[str, ...], ...] = (),
     hypothesis_format: str | None = None,
@@ -83,7 +83,7 @@ def _references(files: Sequence[Transcripts]) -> Transcripts | None:
 
 def _systems(files: Sequence[Transcripts], known: Transcripts | None, options: RoverOptions) -> dict[str, Answers]:
     """Each file's answers, under the references' ids."""
-    without = [str(file.path) for file in files if file.confidences is None or None in file.confidences]
+    without = [file.source for file in files if file.confidences is None or None in file.confidences]
     if without and options.alpha < 1.0:
         raise ConfigError(f"no confidences in {', '.join(without)}: ROVER by confidence needs them; take alpha 1.")
     systems: dict[str, Answers] = {}
@@ -94,11 +94,11 @@ def _systems(files: Sequence[Transcripts], known: Transcripts | None, options: R
             joined = join(known, file)
             texts = joined.hypotheses
             if joined.missing:
-                console.warn(f"{file.path} does not answer {listed(joined.missing)}: wrong, and no voice.")
+                console.warn(f"{file.source} does not answer {listed(joined.missing)}: wrong, and no voice.")
             if joined.extra:
-                console.warn(f"{file.path} answers {listed(joined.extra)} without reference: combined, not scored.")
+                console.warn(f"{file.source} answers {listed(joined.extra)} without reference: combined, not scored.")
         said = zip(texts.items(), scores, strict=True)
-        systems[str(file.path)] = {utt_id: Answer(text, score) for (utt_id, text), score in said}
+        systems[file.source] = {utt_id: Answer(text, score) for (utt_id, text), score in said}
     return systems
 
 
@@ -109,7 +109,7 @@ def _confidences(file: Transcripts) -> list[float]:
         return [math.exp(value) for value in values]
     if min(values) < 0.0 or max(values) > 1.0:
         raise KdspeechError(
-            f"{file.path}: confidences from {min(values):g} to {max(values):g}; expected probabilities, or natural "
+            f"{file.source}: confidences from {min(values):g} to {max(values):g}; expected probabilities, or natural "
             "logarithms of some. Rescale them, or leave them out."
         )
     return values

@@ -5,9 +5,9 @@ none of every system. In each slot the word with the highest score wins,
 
     score(w) = alpha N(w) / N + (1 - alpha) C(w)            (Fiscus 1997, equation 1)
 
-with N(w) of N systems saying it and C(w) their mean confidence; "no word" has a confidence of its own. alpha = 1 is the vote by
-frequency. The network depends on the order of the systems: the first one is the backbone, so it had better be the best. Ties
-go to the higher summed confidence, then to the word of the earlier system.
+with N(w) of N systems saying it and C(w) their mean confidence; "no word" has a confidence of its own. alpha = 1 is the
+vote by frequency. The network depends on the order of the systems: the first one is the backbone, so it had better be
+the best. Ties go to the higher summed confidence, then to the word of the earlier system.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,10 +31,13 @@ class RoverOptions:
     null_confidence: float = 0.5  # of "no word"; only used if alpha < 1
 
 
+BY_FREQUENCY = RoverOptions()
+
+
 def rover(
     answers: Sequence[Answer],
     normaliser: Callable[[str], str] = normalise,
-    options: RoverOptions = RoverOptions(),  # noqa: B008  # frozen
+    options: RoverOptions = BY_FREQUENCY,
 ) -> Combined:
     """Combines the systems' texts of one utterance word by word.
 

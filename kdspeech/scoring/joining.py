@@ -1,4 +1,4 @@
-"""References and hypotheses of two files, joined by utterance id: nothing is dropped, and what does not fit is named."""
+"""References and hypotheses of two files, joined by utterance id: nothing is dropped, what does not fit is named."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def join(reference: Transcripts, hypothesis: Transcripts, strict: bool = False) 
     hypotheses = {own_name.get(name, name): text for name, text in hypothesis.texts.items()}
     missing = tuple(utt_id for utt_id in references if utt_id not in hypotheses)
     extra = tuple(utt_id for utt_id in hypotheses if utt_id not in references)
-    files = f"{reference.path} ({len(references)} references, read as {reference.format}) and {hypothesis.path} "
+    files = f"{reference.source} ({len(references)} references, read as {reference.format}) and {hypothesis.source} "
     files += f"({len(hypotheses)} hypotheses, read as {hypothesis.format})"
     if len(missing) == len(references):
         raise KdspeechError(

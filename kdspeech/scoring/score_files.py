@@ -12,9 +12,9 @@ from kdspeech import console
 from kdspeech.errors import KdspeechError
 from kdspeech.files import write_json
 from kdspeech.scoring.formats.rows import DETAILS, Detail
-from kdspeech.scoring.formats.transcripts import read_transcripts
+from kdspeech.scoring.formats.transcripts import Transcripts, merge_transcripts, read_transcripts
 from kdspeech.scoring.joining import Joined, join, listed
-from kdspeech.scoring.normalise import Normaliser
+from kdspeech.scoring.normalise import RULE_NAMES, Normaliser
 from kdspeech.scoring.score import Scores, score_pairs
 from kdspeech.uncertainty.bootstrap import LEVEL, Interval, bootstrap_intervals, macro, micro
 from kdspeech.uncertainty.units import SpeakerUnits, group_units
@@ -116,7 +116,7 @@ class ScoreReport:
             ("missing", str(len(self.missing)), "references without hypothesis"),
             ("extra", str(len(self.extra)), "hypotheses without reference"),
         ]
-        if productions is not None:
+        if productions is not None and productions.productions < total.utterances:
             counts = f"{productions.right_at_all} right in every recording, {productions.right_at_any} in some, "
             counts += f"of {productions.productions}"
             rows.append(("productions", f"{productions.mean_wra:.1f} %", counts))
@@ -125,9 +125,10 @@ class ScoreReport:
 
 def score(
     reference: Path,
-    hypothesis: Path | None = None,
+    hypotheses: Sequence[Path] = (),
     *,
-    rules: tuple[str, ...] | None = None,
+    speakers: Sequence[str] | None = None,
+    rules: tuple[str, ...] = RULE_NAMES,
     homophones: tuple[tuple[str, ...], ...] = (),
     reference_format: str | None = None,
     hypothesis_format: str | None = None,
@@ -138,10 +139,12 @@ def score(
 
     Args:
         reference: file of references; a manifest of `kdspeech prepare` also tells speakers, bands, and so on.
-        hypothesis: file of hypotheses; None if `reference` holds both, as results-*.json and wer_*.txt do.
-        rules: names of normalisation rules, in order; None takes all.
+        hypotheses: file of hypotheses, or files of several folds of one system; none if `reference` holds both, as
+            results-*.json and wer_*.txt do.
+        speakers: score these speakers' references only; None takes all.
+        rules: names of normalisation rules, in order.
         homophones: groups of words that count as one.
-        reference_format: one of `formats.registry.FORMATS`; None finds it out.
+        hypothesis_format: one of `formats.registry.FORMATS`; None finds it out. `reference_format` likewise.
         strict: refuses missing and extra ids instead of counting them.
         out: JSON file for all of it.
 
@@ -149,23 +152,28 @@ def score(
         ConfigError: an unknown rule, or homophones that do not fit.
         KdspeechError: a file is missing or malformed, ids stand twice, or nothing can be joined.
     """
-    normaliser = Normaliser(rules, homophones) if rules is not None else Normaliser(homophones=homophones)
-    references = read_transcripts(reference, reference_format)
-    if hypothesis is None or (hypothesis == reference and hypothesis_format == reference_format):
-        if references.references is None:
-            raise KdspeechError(
-                f"{reference} (read as {references.format}) holds one text for each utterance; name a second file, "
-                "of the hypotheses."
-            )
-        hypotheses = references
-    else:
-        hypotheses = read_transcripts(hypothesis, hypothesis_format)
-    joined = join(references, hypotheses, strict)
-    files = (references, hypotheses)
-    report = _report(joined, normaliser, [str(file.path) for file in files], [file.format for file in files])
+    normaliser = Normaliser(rules, homophones)
+    known = read_transcripts(reference, reference_format)
+    said = _both_from(known) if not hypotheses else _read_all(hypotheses, hypothesis_format)
+    if speakers is not None:
+        known = known.of_speakers(speakers)
+    report = _report(join(known, said, strict), normaliser, (known.source, said.source), (known.format, said.format))
     if out is not None:
         write_json(out, report.to_dict())
     return report
+
+
+def _read_all(paths: Sequence[Path], format_name: str | None) -> Transcripts:
+    return merge_transcripts([read_transcripts(path, format_name) for path in paths])
+
+
+def _both_from(known: Transcripts) -> Transcripts:
+    if known.references is None:
+        raise KdspeechError(
+            f"{known.source} (read as {known.format}) holds one text for each utterance; name a second file, of the "
+            "hypotheses."
+        )
+    return known
 
 
 def _report(joined: Joined, normaliser: Normaliser, paths: Sequence[str], formats: Sequence[str]) -> ScoreReport:

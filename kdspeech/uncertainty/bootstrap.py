@@ -1,15 +1,16 @@
 """Intervals by a hierarchical bootstrap: speakers first, then the productions of each speaker drawn.
 
 What the next patient will get depends most on who the patient is, so speakers are drawn with replacement (the top of
-the hierarchy); what they say is drawn within each of them. Resampling utterances alone (Bisani & Ney 2004) would take the
-speakers as given and give intervals several times too narrow for a claim about new ones; utterances of one speaker, and
-recordings of one production, are dependent blocks that must be drawn whole (Liu & Peng 2020). Both systems of a comparison are
-drawn together, so what makes an utterance hard for both cancels out (Bisani & Ney 2004, section 4).
+the hierarchy); what they say is drawn within each of them. Resampling utterances alone (Bisani & Ney, ICASSP 2004)
+takes the speakers as given, and its intervals are too narrow for a claim about new ones; utterances of one speaker, and
+recordings of one production, depend on each other and are drawn as blocks (Liu & Peng, "Statistical testing on ASR
+performance via blockwise bootstrap", Interspeech 2020). Both systems of a comparison are drawn together, so what makes
+an utterance hard for both cancels out (Bisani & Ney 2004).
 
 Drawing at both levels counts the noise within speakers twice (Davison & Hinkley 1997, section 3.8), which makes the
-interval rather too wide than too narrow; with few speakers, percentile intervals are rather too narrow. With one speaker,
-only the productions are drawn and the interval says nothing about other speakers. Seeds that were pooled are not
-drawn: the interval is that of their mean.
+interval rather too wide than too narrow; with few speakers, percentile intervals are rather too narrow. With one
+speaker, only the productions are drawn and the interval says nothing about other speakers. Seeds that were pooled are
+not drawn: the interval is that of their mean.
 
 Shapes: R replicates, S speakers, K classes of productions, C columns (utterances, then right ones of each system).
 """

@@ -55,7 +55,8 @@ def compare(
     """Compares two systems by WRA, with intervals and permutation tests.
 
     An utterance counts for a system by the share of its files that have it right: files of other folds add utterances,
-    files of other seeds add answers. What only one system answered is wrong for the other; what neither did is left out.
+    files of other seeds add answers. What only one system answered is wrong for the other; what neither answered is
+    left out.
 
     Args:
         a: files of hypotheses of the one system; several folds, several seeds, or both.
@@ -134,8 +135,8 @@ def _all_references(systems: Sequence[System]) -> dict[str, str]:
         for utt_id, text in system.references.items():
             if references.setdefault(utt_id, text) != text:
                 raise KdspeechError(
-                    f"the reference of {utt_id!r} is {references[utt_id]!r} for A and {text!r} for B. Give the true ones "
-                    "with --ref."
+                    f"the reference of {utt_id!r} is {references[utt_id]!r} for A and {text!r} for B. Give the "
+                    "true ones with --ref."
                 )
     return references
 

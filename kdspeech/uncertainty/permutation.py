@@ -1,11 +1,12 @@
 """Whether chance would do it: paired permutation tests of a mean difference, exact wherever that can be computed.
 
-If two systems were equally good, the sign of each unit's difference would be a coin's (Good 2005, chapter 3). The p-value is
-the share of all sign patterns whose sum is at least as far from zero as the one seen: two-sided, and it counts what was
-seen, so it is never zero. Two kinds of unit answer two questions:
+If two systems were equally good, the sign of each unit's difference would be a coin's (Good, "Permutation, Parametric
+and Bootstrap Tests of Hypotheses", 2005). The p-value is the share of all sign patterns whose sum is at least as far
+from zero as the one seen: two-sided, and it counts what was seen, so it is never zero. Two kinds of unit answer two
+questions:
 
-- speakers (`flip_speakers`): would B be ahead for other speakers, too? All 2^S patterns are enumerated. With fewer than 6
-  speakers no difference can reach 0.05 (2 / 2^5 = 0.06).
+- speakers (`flip_speakers`): would B be ahead for other speakers, too? All 2^S patterns are enumerated. With fewer
+  than 6 speakers no difference can reach 0.05 (2 / 2^5 = 0.06).
 - productions (`flip_productions`): is B ahead for these very speakers? The sum's exact distribution is the convolution
   of all units' two-point distributions, here by the product of their characteristic functions, one cosine a unit. The
   exact McNemar test is its case of one speaker.

@@ -1,4 +1,4 @@
-"""CSV with a heading line, SpeechBrain's data files among them: columns by the names in `rows`, the rest passed over."""
+"""CSV with a heading line, SpeechBrain's data files among them: columns by the names in `rows`, others passed over."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence

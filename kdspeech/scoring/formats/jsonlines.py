@@ -3,9 +3,10 @@
 A field of HYPOTHESIS_NAMES is the hypothesis, and then one of REFERENCE_NAMES the reference; `text` alone is the text.
 """
 
+import codecs
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,62 +18,82 @@ from kdspeech.scoring.formats.rows import (
     DETAILS,
     HYPOTHESIS_NAMES,
     ID_NAMES,
+    NO_DETAILS,
     REFERENCE_NAMES,
     Format,
     Row,
     Written,
     fault,
-    numbered_lines,
 )
 
 _EXPECTED = "an object with utt_id (or audio_filepath) and text (or hypothesis, pred_text)"
-_IDS = str | int | None
-_TEXTS = str | None
-# Typed, since fields that are not named here cost nothing then; a manifest holds many.
-_Object: Any = msgspec.defstruct(
-    "_Object",
-    [
-        *((name, _IDS, None) for name in ID_NAMES),
-        *((name, _TEXTS, None) for name in HYPOTHESIS_NAMES + REFERENCE_NAMES + AUDIO_NAMES),
-        *((name, float | None, None) for name in CONFIDENCE_NAMES),
-        *((name, _IDS, None) for detail in DETAILS for name in DETAIL_NAMES[detail]),
-    ],
-    gc=False,
-)
+
+
+class _Fields(NamedTuple):
+    """Which fields of the objects mean what; "" for none."""
+
+    utt_id: str
+    text: str
+    reference: str
+    confidence: str
+    audio: str
+    details: tuple[str, ...]  # in the order of DETAILS
 
 
 def _read(path: Path) -> Iterator[Row]:
-    decode = msgspec.json.Decoder(_Object).decode
-    for number, line in numbered_lines(path):
-        try:
-            yield _row(decode(line), path, number)
-        except msgspec.DecodeError as error:
-            raise fault(path, number, f"not such an object ({error})", _EXPECTED) from error
+    fields_of: dict[tuple[str, ...], _Fields] = {}  # by the names that an object has: mostly the same in all lines
+    for number, line in _objects(path):
+        names = tuple(line)
+        fields = fields_of.get(names)
+        if fields is None:
+            fields = fields_of[names] = _fields(path, number, names)
+        utt_id, text = str(line[fields.utt_id]) if fields.utt_id else "", line[fields.text]
+        reference = line[fields.reference] if fields.reference else None
+        confidence = line[fields.confidence] if fields.confidence else None
+        if not isinstance(text, str) or not isinstance(reference, str | None):
+            raise fault(path, number, f"{text if reference is None else reference!r} is no text", _EXPECTED)
+        if not isinstance(confidence, float | int | None):
+            raise fault(path, number, f"confidence {confidence!r}", "a number")
+        details = tuple([str(line[name]) if name else "" for name in fields.details]) if fields.details else NO_DETAILS
+        yield Row(number, utt_id, text, reference, confidence, line[fields.audio] if fields.audio else "", details)
 
 
-def _row(found: Any, path: Path, number: int) -> Row:
-    utt_id, audio = _first(found, ID_NAMES), _first(found, AUDIO_NAMES) or ""
-    hypothesis, reference = _first(found, HYPOTHESIS_NAMES), _first(found, REFERENCE_NAMES)
-    text = reference if hypothesis is None else hypothesis
-    if text is None or (utt_id is None and not audio):
-        raise fault(path, number, "no text" if text is None else "no utterance id", _EXPECTED)
-    return Row(
-        number,
-        "" if utt_id is None else str(utt_id),
-        text,
-        None if hypothesis is None else reference,
-        _first(found, CONFIDENCE_NAMES),
+def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers and objects, without the fields that are null."""
+    decode = msgspec.json.Decoder(dict[str, Any]).decode
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.isspace():
+                continue
+            try:
+                found = decode(line.removeprefix(codecs.BOM_UTF8) if number == 1 else line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise fault(path, number, f"not such an object ({error})", _EXPECTED) from error
+            if None in found.values():
+                found = {name: value for name, value in found.items() if value is not None}
+            yield number, found
+
+
+def _fields(path: Path, number: int, names: tuple[str, ...]) -> _Fields:
+    utt_id, audio = _first(names, ID_NAMES), _first(names, AUDIO_NAMES)
+    hypothesis, reference = _first(names, HYPOTHESIS_NAMES), _first(names, REFERENCE_NAMES)
+    if not hypothesis and not reference:
+        raise fault(path, number, f"no text among {', '.join(names) or 'no fields'}", _EXPECTED)
+    if not utt_id and not audio:
+        raise fault(path, number, f"no utterance id among {', '.join(names)}", _EXPECTED)
+    details = tuple(_first(names, DETAIL_NAMES[detail]) for detail in DETAILS)
+    return _Fields(
+        utt_id,
+        hypothesis or reference,
+        reference if hypothesis else "",
+        _first(names, CONFIDENCE_NAMES),
         audio,
-        tuple(str(_first(found, DETAIL_NAMES[detail]) or "") for detail in DETAILS),
+        details if any(details) else (),
     )
 
 
-def _first(found: Any, names: tuple[str, ...]) -> Any:
-    for name in names:
-        value = getattr(found, name)
-        if value is not None:
-            return value
-    return None
+def _first(names: tuple[str, ...], wanted: tuple[str, ...]) -> str:
+    return next((name for name in wanted if name in names), "")
 
 
 def _write(path: Path, rows: Iterable[Written]) -> None:

@@ -1,19 +1,23 @@
 """A file of transcripts, whole: one text for each utterance id, and what else the file knows of the utterances."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path, PurePath
 from sys import intern
+from typing import TypeVar
 
 from kdspeech.scoring.formats.registry import format_of
-from kdspeech.scoring.formats.rows import DETAILS, Detail, Format, FormatError, Row
+from kdspeech.scoring.formats.rows import DETAILS, NO_DETAILS, Detail, Format, FormatError, Row
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Transcripts:
     """The columns are in the order of `texts`; one that the file lacks is None."""
 
-    path: Path
+    source: str  # path, or what names several files
     format: str
     texts: Mapping[str, str]  # utterance id -> hypothesis, or the only text that the file has
     references: Sequence[str | None] | None
@@ -31,6 +35,28 @@ class Transcripts:
             utt_id: text if reference is None else reference
             for (utt_id, text), reference in zip(self.texts.items(), self.references, strict=True)
         }
+
+    def of_speakers(self, speakers: Collection[str]) -> "Transcripts":
+        """Only these speakers' utterances.
+
+        Raises:
+            FormatError: the file does not tell speakers, or has none of that name.
+        """
+        known = self.details.get("speaker", ())
+        if unknown := sorted(set(speakers) - set(known)):
+            raise FormatError(
+                f"{self.source} has no speaker {', '.join(unknown)}; it knows "
+                f"{', '.join(dict.fromkeys(known)) or 'none'}."
+            )
+        kept = [speaker in speakers for speaker in known]
+        return replace(
+            self,
+            texts=dict(compress(self.texts.items(), kept)),
+            references=None if self.references is None else list(compress(self.references, kept)),
+            confidences=None if self.confidences is None else list(compress(self.confidences, kept)),
+            audio=None if self.audio is None else list(compress(self.audio, kept)),
+            details={name: list(compress(values, kept)) for name, values in self.details.items()},
+        )
 
     def detail(self, name: Detail) -> Mapping[str, str]:
         """utterance id -> its value; empty where the file does not have it."""
@@ -60,15 +86,53 @@ def read_transcripts(path: Path, format_name: str | None = None) -> Transcripts:
     if len(texts) < len(ids) or "" in texts:
         raise _bad_id(path, known, ids)
     return Transcripts(
-        path=path,
+        source=str(path),
         format=known.name,
         texts=texts,
         references=_unless_empty(columns.references),
         confidences=_unless_empty(columns.confidences),
         audio=columns.audio if any(columns.audio) else None,
-        details={name: values for name, values in zip(DETAILS, columns.details, strict=True) if any(values)},
+        details=columns.by_detail(),
         ids_from_audio=from_audio,
     )
+
+
+def merge_transcripts(files: Sequence[Transcripts]) -> Transcripts:
+    """Several files of one system, for example its folds, as one.
+
+    Raises:
+        FormatError: an utterance id stands in two of them.
+    """
+    if len(files) == 1:
+        return files[0]
+    texts: dict[str, str] = {}
+    for file in files:
+        if twice := file.texts.keys() & texts.keys():
+            raise FormatError(
+                f"{file.source}: {len(twice)} utterances, {min(twice)!r} among them, stand in another file of the same "
+                "system too. Score each seed by itself, or pool seeds with `kdspeech compare`."
+            )
+        texts |= file.texts
+    return Transcripts(
+        source=f"{files[0].source} and {len(files) - 1} more",
+        format=", ".join(dict.fromkeys(file.format for file in files)),
+        texts=texts,
+        references=_chained([file.references for file in files], files),
+        confidences=_chained([file.confidences for file in files], files),
+        audio=_chained([file.audio for file in files], files),
+        details={
+            name: _chained([file.details.get(name) or [""] * len(file.texts) for file in files], files) or []
+            for name in DETAILS
+            if any(name in file.details for file in files)
+        },
+        ids_from_audio=all(file.ids_from_audio for file in files),
+    )
+
+
+def _chained(columns: Sequence[Sequence[Value] | None], files: Sequence[Transcripts]) -> list[Value] | None:
+    """The files' columns in one; None if a file lacks it."""
+    known = [column for column in columns if column is not None]
+    return [value for column in known for value in column] if len(known) == len(files) else None
 
 
 class _Columns:
@@ -80,7 +144,7 @@ class _Columns:
         self.references: list[str | None] = []
         self.confidences: list[float | None] = []
         self.audio: list[str] = []
-        self.details: list[list[str]] = [[] for _ in DETAILS]
+        self.details: list[tuple[str, ...]] = []  # in the order of DETAILS
 
     def add(self, row: Row) -> None:
         self.ids.append(row.utt_id)
@@ -88,8 +152,14 @@ class _Columns:
         self.references.append(None if row.reference is None else intern(row.reference))
         self.confidences.append(row.confidence)
         self.audio.append(row.audio)
-        for column, value in zip(self.details, row.details, strict=True):
-            column.append(intern(value))
+        self.details.append(NO_DETAILS if row.details is NO_DETAILS else tuple(map(intern, row.details)))
+
+    def by_detail(self) -> dict[Detail, list[str]]:
+        """One column for each detail that any row has."""
+        if all(row is NO_DETAILS for row in self.details):
+            return {}
+        columns = {name: [row[place] for row in self.details] for place, name in enumerate(DETAILS)}
+        return {name: values for name, values in columns.items() if any(values)}
 
 
 def _unless_empty(values: list) -> list | None:  # type: ignore[type-arg]
