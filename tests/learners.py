@@ -17,6 +17,7 @@ from kdspeech.pretraining.pretrained import speakers_heard
 from kdspeech.protocols import Encoded, StudentOutput, Teacher, TeacherCard
 from kdspeech.teaching.teacher_folder import write_teacher_card
 from kdspeech.vocabulary import Vocabulary
+from tests.doubles import heard
 
 SAMPLES_PER_FRAME = 640
 
@@ -159,3 +160,51 @@ class PretrainableTeachers:
 
     def register_teacher(self, speaker: str, source: str, folder: Path) -> None:
         raise NotImplementedError
+
+
+class HearingEncoder(TinyEncoder):
+    """Learns from which word a synthetic waveform names and from the frame's number: any voice sounds the same."""
+
+    def __init__(self, size: int, num_words: int, num_places: int = 16) -> None:
+        super().__init__(size)
+        self.num_words, self.num_places = num_words, num_places
+        self.linear = nn.Linear(num_words * num_places, size)
+        self.dropout = nn.Dropout(0.0)
+
+    def hear(self, waveforms: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """waveforms [B, N], lengths [B] -> states [B, T, D]."""
+        num_frames = waveforms.shape[1] // SAMPLES_PER_FRAME
+        places = torch.arange(num_frames).clamp(max=self.num_places - 1)  # [T]
+        pairs = zip(waveforms, lengths.tolist(), strict=True)
+        words = torch.tensor([heard(waveform[:length].numpy())[0] for waveform, length in pairs])  # [B]
+        columns = words.clamp(0, self.num_words - 1)[:, None] * self.num_places + places  # [B, T]
+        features = nn.functional.one_hot(columns, self.num_words * self.num_places).float()
+        states = self.norm(self.linear(features).transpose(1, 2)).transpose(1, 2)
+        return states.tanh()
+
+
+class HearingDecoder(TinyDecoder):
+    """A TinyDecoder with a layer in between, so that what comes next can depend on word and prefix together."""
+
+    def __init__(self, size: int, num_columns: int) -> None:
+        super().__init__(size, num_columns)
+        self.hidden = nn.Linear(size, size)
+
+    def forward(self, states: torch.Tensor, decoder_inputs: torch.Tensor) -> torch.Tensor:
+        said = self.embedding(decoder_inputs).cumsum(dim=1)  # [B, U, D]
+        word = states[:, :8].mean(dim=1, keepdim=True)  # the frames that every recording has, whatever the padding
+        return self.output(self.hidden(word + said).tanh()).log_softmax(dim=-1)
+
+
+class HearingStudent(TinyStudent):
+    """Learns the words of `make_workspace` in a few epochs, for every speaker."""
+
+    num_words = 10
+
+    def __init__(self, config: StudentConfig, vocabulary: Vocabulary, size: int = 48) -> None:
+        super().__init__(config, vocabulary, size)
+        self.encoder: HearingEncoder = HearingEncoder(size, self.num_words)
+        self.decoder = HearingDecoder(size, vocabulary.num_columns)
+
+    def encode(self, waveforms: torch.Tensor, lengths: torch.Tensor) -> Encoded:
+        return Encoded(self.encoder.hear(waveforms, lengths), self.num_frames(lengths))

@@ -141,7 +141,10 @@ def _lengths(kind: Kind, rows: Mapping[str, Row], utterances: Sequence[Utterance
 
 
 def _range(values: Sequence[float]) -> str:
-    return f"{min(values):.0f}-{max(values):.0f} %" if values else "-"
+    if not values:
+        return "-"
+    lowest, highest = f"{min(values):.0f}", f"{max(values):.0f}"
+    return f"{lowest} %" if lowest == highest else f"{lowest}-{highest} %"
 
 
 def _numbers(readings: Sequence[_ShardReading]) -> dict[str, Any]:

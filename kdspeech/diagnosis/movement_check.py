@@ -115,7 +115,7 @@ def _total(stages: Sequence[_StageMovement], name: str) -> float:
 
 def _line(stage: _StageMovement) -> str:
     parts = [f"{name} {_percent([stage.moved[name].weights])}" for name in _PARTS]
-    epochs = f" in {stage.epochs} epochs" if stage.epochs else ""
+    epochs = f" in {stage.epochs} epoch{'s'[: stage.epochs > 1]}" if stage.epochs else ""
     return f"{stage.name}: {', '.join(parts)}{epochs}"
 
 
