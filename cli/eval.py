@@ -1,10 +1,12 @@
 """`kdspeech eval`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from kdspeech.choices import CHECKPOINTS, DECODE_MODES, DEFAULT_CHECKPOINT, MODES, Checkpoint, DecodeMode
+from kdspeech.cli.decoding_options import chosen_options, decoding_options
 from kdspeech.cli.options import common_options, force_option
 
 
@@ -22,8 +24,10 @@ from kdspeech.cli.options import common_options, force_option
     type=click.Choice(DECODE_MODES),
     default="ctc",
     show_default=True,
-    help="ctc: greedy; decoder: the attention decoder, greedy; lexicon: the likeliest word of the closed list by CTC.",
+    help="ctc: greedy; ctc-beam: NeMo's beam search; decoder: the attention decoder, greedy unless --beam is given; "
+    "joint: CTC and attention rescore the decoder's beam; lexicon: the likeliest word of the closed list by CTC.",
 )
+@decoding_options
 @click.option(
     "--checkpoint",
     type=click.Choice(CHECKPOINTS),
@@ -42,13 +46,16 @@ def command(
     decode_mode: DecodeMode,
     checkpoint: Checkpoint,
     force: bool,
+    **options: Any,
 ) -> None:
     """Score a student on the speaker it never heard: WRA and WER with their counts.
 
-    Every utterance goes into results-<decode mode>.json in the run folder.
+    Every utterance goes into results-<decode mode>.json in the run folder, with a confidence that is calibrated on the
+    training speakers' validation utterances. An option that the decode mode does not use is refused.
 
     \b
     kdspeech eval --held-out M08 --decode-mode ctc
+    kdspeech eval --held-out M08 --decode-mode lexicon --nbest 5
     """
     from kdspeech import console, students
     from kdspeech.evaluation.evaluate import evaluate, results_path
@@ -56,6 +63,7 @@ def command(
     from kdspeech.runs import find_run
     from kdspeech.workspace import Workspace
 
+    chosen = chosen_options(decode_mode, options)
     if run is not None and (held_out or mode or seed is not None):
         raise click.UsageError("--run names one run; leave out --held-out, --mode and --seed.")
     place = Workspace(workspace)
@@ -64,6 +72,6 @@ def command(
     if run is None:
         run = find_run(place, held_out=held_out, mode=mode, seed=seed)
         console.remark(f"Taking {run}, the newest finished run that fits.")
-    result = evaluate(place, run, decode_mode, students=students, checkpoint=checkpoint, force=force)
+    result = evaluate(place, run, decode_mode, students=students, options=chosen, checkpoint=checkpoint, force=force)
     print_result(result)
-    console.result(f"Every utterance: {results_path(run, decode_mode, checkpoint)}")
+    console.result(f"Every utterance: {results_path(run, decode_mode, checkpoint, chosen)}")

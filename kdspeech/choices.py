@@ -5,7 +5,7 @@ from typing import Literal, get_args
 Mode = Literal["labels", "ctc-kd", "decoder-kd"]  # what a student learns from
 LossTerm = Literal["ctc", "cross_entropy", "frame_kl", "token_kl"]
 Kind = Literal["ctc", "decoder", "word", "hypotheses"]  # what is stored of a teacher
-DecodeMode = Literal["ctc", "decoder", "lexicon"]
+DecodeMode = Literal["ctc", "ctc-beam", "decoder", "joint", "lexicon"]
 Checkpoint = Literal["last", "best"]  # the last epoch's, or the best on the training speakers' held-back productions
 
 PRETRAINED = "pretrained"  # stands for the workspace's own pretrained models in a recipe
@@ -14,6 +14,7 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 LOSS_TERMS: tuple[LossTerm, ...] = get_args(LossTerm)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 DECODE_MODES: tuple[DecodeMode, ...] = get_args(DecodeMode)
+TABLE_MODES: tuple[DecodeMode, ...] = ("ctc", "decoder", "lexicon")  # those by which a table compares systems
 CHECKPOINTS: tuple[Checkpoint, ...] = get_args(Checkpoint)
 # What is evaluated: on speakers never heard `last` is better, since `best` follows the noise of few and easy recordings
 # (experiments/RESULTS.md).

@@ -3,7 +3,7 @@
 Shapes: B batch, N samples, T frames, U decoder positions (tokens + end of sentence), V vocabulary, D model size.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ import torch
 
 from kdspeech.config import StudentConfig, TeacherConfig
 from kdspeech.corpora.utterance import Utterance
+from kdspeech.decoding.hypothesis import Hypothesis
 from kdspeech.vocabulary import Vocabulary
 
 
@@ -181,6 +182,21 @@ class TrainableStudent(Student, Protocol):
         ...
 
 
+class CtcSearchFamily(Protocol):
+    """What decoding asks of `kdspeech.students`: the toolkit's own search."""
+
+    def ctc_search(
+        self, vocabulary: Vocabulary, beam: int, lm: Path | None = None, lm_weight: float = 0.0
+    ) -> Callable[[torch.Tensor, torch.Tensor], list[Hypothesis]]:
+        """A beam search over CTC log-probs [B, T, V+1] with num_frames [B]; all that it found is in `n_best`.
+
+        Args:
+            lm: n-gram language model over token ids.
+            lm_weight: of its log-probs beside CTC's.
+        """
+        ...
+
+
 class StudentFamily(Protocol):
     """The module `kdspeech.students`."""
 
@@ -191,6 +207,10 @@ class StudentFamily(Protocol):
     def starting_speakers(self, config: StudentConfig) -> tuple[str, ...] | None:
         """Speakers heard by the checkpoint that the student starts from; () from scratch, None unknown."""
         ...
+
+
+class DecodableStudents(StudentFamily, CtcSearchFamily, Protocol):
+    """What evaluation asks of it."""
 
 
 class PretrainableStudents(StudentFamily, Protocol):

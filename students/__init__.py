@@ -1,5 +1,6 @@
 """The models that are trained. Importing this package is light; NeMo is loaded by the first call."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,9 +8,12 @@ from kdspeech.config import StudentConfig
 from kdspeech.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    import torch
+
+    from kdspeech.decoding.hypothesis import Hypothesis
     from kdspeech.students.hybrid import HybridStudent
 
-__all__ = ["build_student", "export_encoder", "starting_speakers"]
+__all__ = ["build_student", "ctc_search", "export_encoder", "starting_speakers"]
 
 
 def build_student(config: StudentConfig, vocabulary: Vocabulary, seed: int) -> "HybridStudent":
@@ -34,6 +38,19 @@ def starting_speakers(config: StudentConfig) -> tuple[str, ...] | None:
     from kdspeech.pretraining.pretrained import speakers_heard
 
     return speakers_heard(Path(config.encoder))
+
+
+def ctc_search(
+    vocabulary: Vocabulary, beam: int, lm: Path | None = None, lm_weight: float = 0.0
+) -> "Callable[[torch.Tensor, torch.Tensor], list[Hypothesis]]":
+    """NeMo's CTC beam search over log-probs [B, T, V+1] with num_frames [B], with an n-gram language model if given.
+
+    Raises:
+        ConfigError: a language model that NeMo cannot read.
+    """
+    from kdspeech.students.ctc_search import NemoCtcSearch
+
+    return NemoCtcSearch(vocabulary, beam, lm, lm_weight)
 
 
 def export_encoder(student: "HybridStudent", path: Path) -> None:

@@ -5,7 +5,7 @@ needs no training and its answers can be written down by hand.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,8 @@ import torch
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.config import StudentConfig
 from kdspeech.corpora.utterance import Utterance, write_manifest
+from kdspeech.decoding.ctc import greedy_ctc
+from kdspeech.decoding.hypothesis import Hypothesis
 from kdspeech.files import read_json, sha256_of_text, write_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.protocols import Encoded, ScoredText, StudentOutput, TeacherCard, TeacherScores
@@ -197,6 +199,12 @@ class FakeStudents:
 
     def starting_speakers(self, config: StudentConfig) -> tuple[str, ...]:
         return ()
+
+    def ctc_search(
+        self, vocabulary: Vocabulary, beam: int, lm: Path | None = None, lm_weight: float = 0.0
+    ) -> Callable[[torch.Tensor, torch.Tensor], list[Hypothesis]]:
+        """Greedy, whatever was asked for."""
+        return lambda log_probs, num_frames: greedy_ctc(log_probs, num_frames, vocabulary)
 
 
 def add_teacher(

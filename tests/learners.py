@@ -1,6 +1,6 @@
 """A student that learns, small enough to train in a second, and recipes for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from torch import nn
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.config import Recipe, StudentConfig, TeacherConfig, load_recipe
 from kdspeech.corpora.utterance import Utterance
+from kdspeech.decoding.ctc import greedy_ctc
+from kdspeech.decoding.hypothesis import Hypothesis
 from kdspeech.errors import TeacherError
 from kdspeech.files import sha256_of_text
 from kdspeech.pretraining.pretrained import speakers_heard
@@ -101,6 +103,12 @@ class TinyStudents:
 
     def starting_speakers(self, config: StudentConfig) -> tuple[str, ...] | None:
         return self._speakers
+
+    def ctc_search(
+        self, vocabulary: Vocabulary, beam: int, lm: Path | None = None, lm_weight: float = 0.0
+    ) -> Callable[[torch.Tensor, torch.Tensor], list[Hypothesis]]:
+        """Greedy, whatever was asked for."""
+        return lambda log_probs, num_frames: greedy_ctc(log_probs, num_frames, vocabulary)
 
 
 def tiny_recipe(stages: Sequence[Mapping[str, Any]] = (), **training: Any) -> Recipe:

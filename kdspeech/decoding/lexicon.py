@@ -3,24 +3,30 @@
 Shapes: B batch, T frames, V vocabulary, W words.
 """
 
+from collections.abc import Mapping
+
+import numpy as np
 import torch
 
-from kdspeech.decoding.hypothesis import Hypothesis
+from kdspeech.decoding.hypothesis import Hypothesis, best_of
 from kdspeech.decoding.prefix_tree import build_tree
 from kdspeech.decoding.tree_scores import tree_log_likelihoods
 from kdspeech.errors import VocabularyError
 from kdspeech.lexicon import Lexicon
-from kdspeech.logspace import LOG_ZERO
+from kdspeech.logspace import LOG_ZERO, normalise
 from kdspeech.vocabulary import Vocabulary
 
 
 class LexiconScorer:
     """Scores every word of a lexicon by the CTC forward recursion over the tree of their spellings."""
 
-    def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary) -> None:
+    def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary, priors: Mapping[str, float] | None = None) -> None:
         """Spells the words.
 
         Each word has one spelling, the vocabulary's own, and gives itself back when decoded; so no two words share one.
+
+        Args:
+            priors: probability of every word; without them all are equally likely.
 
         Raises:
             VocabularyError: a word needs the unknown piece or does not survive the vocabulary.
@@ -29,6 +35,7 @@ class LexiconScorer:
         self.vocabulary = vocabulary
         self.token_ids: tuple[tuple[int, ...], ...] = tuple(_spell(word, vocabulary) for word in lexicon.words)
         self._tree = build_tree(self.token_ids)
+        self._log_priors = np.array([np.log(priors[word]) if priors else 0.0 for word in lexicon.words])
 
     def word_log_likelihoods(self, log_probs: torch.Tensor, num_frames: torch.Tensor) -> torch.Tensor:
         """Log of the summed probability of all alignments of each word.
@@ -49,23 +56,44 @@ class LexiconScorer:
         self._tree = self._tree.to(log_probs.device)
         return tree_log_likelihoods(self._tree, log_probs.float(), num_frames.to(log_probs.device))
 
-    def decode(self, log_probs: torch.Tensor, num_frames: torch.Tensor) -> list[Hypothesis]:
-        """The likeliest word of each utterance; an empty text where no word fits into the frames.
+    def scores(self, log_probs: torch.Tensor, num_frames: torch.Tensor) -> list[np.ndarray]:
+        """log p(x | w) + log p(w) of every word: float32 [W] for each of B utterances, LOG_ZERO where it cannot be.
 
         Args:
             log_probs: [B, T, V+1], blank last.
             num_frames: int64 [B].
+        """
+        likelihoods = self.word_log_likelihoods(log_probs, num_frames).cpu().numpy()
+        return [np.where(row > LOG_ZERO, row + self._log_priors, LOG_ZERO).astype(np.float32) for row in likelihoods]
+
+    def hypothesis(self, scores: np.ndarray, n_best: int = 1, temperature: float = 1.0) -> Hypothesis:
+        """The likeliest word; an empty text with confidence 0 where no word fits into the frames.
+
+        Args:
+            scores: [W], one row of `scores`.
+            n_best: so many words are listed, the likeliest first; 1 lists none.
+            temperature: the confidence is softmax(scores / temperature), the posterior over the whole list.
 
         Returns:
-            B hypotheses; `log_prob` is the word's log p(w | x).
+            A hypothesis whose `log_prob` is the word's score.
         """
-        values, indices = self.word_log_likelihoods(log_probs, num_frames).max(dim=1)
-        return [
-            Hypothesis(self.lexicon.words[index], self.token_ids[index], value)
-            if value > LOG_ZERO
-            else Hypothesis("", (), LOG_ZERO)
-            for value, index in zip(values.tolist(), indices.tolist(), strict=True)
+        confidences = np.exp(normalise(scores.astype(np.float64) / temperature).astype(np.float64))
+        order = np.argsort(-scores, kind="stable")[:n_best]
+        ranked = [
+            Hypothesis(self.lexicon.words[w], self.token_ids[w], float(scores[w]), min(1.0, float(confidences[w])))
+            for w in order.tolist()
+            if scores[w] > LOG_ZERO
         ]
+        return best_of(ranked) if n_best > 1 or not ranked else ranked[0]
+
+    def decode(self, log_probs: torch.Tensor, num_frames: torch.Tensor, n_best: int = 1) -> list[Hypothesis]:
+        """The likeliest word of each utterance, see `hypothesis`.
+
+        Args:
+            log_probs: [B, T, V+1], blank last.
+            num_frames: int64 [B].
+        """
+        return [self.hypothesis(row, n_best) for row in self.scores(log_probs, num_frames)]
 
 
 def _spell(word: str, vocabulary: Vocabulary) -> tuple[int, ...]:

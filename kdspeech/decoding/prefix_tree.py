@@ -3,6 +3,7 @@
 Shapes: N nodes with the root, W words, E echoes, K distinct tokens.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -69,4 +70,4 @@ def build_tree(words: Sequence[TokenIds]) -> PrefixTree:
 
 
 def _frames_needed(prefix: TokenIds) -> int:
-    return len(prefix) + sum(left == right for left, right in zip(prefix, prefix[1:], strict=False))
+    return len(prefix) + sum(left == right for left, right in itertools.pairwise(prefix))

@@ -5,7 +5,7 @@ Shapes: B batch, U decoder positions (tokens + end of sentence), V vocabulary.
 
 import torch
 
-from kdspeech.decoding.hypothesis import Hypothesis
+from kdspeech.decoding.hypothesis import Hypothesis, path_confidence
 from kdspeech.vocabulary import Vocabulary
 
 
@@ -33,5 +33,5 @@ def decode_token_rows(log_probs: torch.Tensor, num_tokens: torch.Tensor, vocabul
         end = read.index(vocabulary.end_id) if vocabulary.end_id in read else length
         token_ids = tuple(read[:end])
         log_prob = float(row_log_probs[: min(end + 1, length)].double().sum())
-        hypotheses.append(Hypothesis(vocabulary.decode(token_ids), token_ids, log_prob))
+        hypotheses.append(Hypothesis(vocabulary.decode(token_ids), token_ids, log_prob, path_confidence(log_prob, end)))
     return hypotheses

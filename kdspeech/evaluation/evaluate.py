@@ -1,22 +1,29 @@
 """`evaluate`: decodes the held-out speaker with a trained student and writes every utterance beside the run."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from kdspeech import console
 from kdspeech.choices import DECODE_MODES, DEFAULT_CHECKPOINT, Checkpoint, DecodeMode
 from kdspeech.corpora.utterance import Utterance
-from kdspeech.decoding.autoregressive import greedy_decoder
-from kdspeech.decoding.ctc import greedy_ctc
+from kdspeech.decoding.calibration import expected_calibration_error
 from kdspeech.decoding.hypothesis import Hypothesis
-from kdspeech.decoding.lexicon import LexiconScorer
+from kdspeech.decoding.options import DEFAULT_OPTIONS, DecodeOptions, resolve, settings_of, slug
+from kdspeech.decoding.recogniser import make_recogniser
 from kdspeech.errors import ConfigError, LeakError, RunError
-from kdspeech.evaluation.results import DecodedUtterance, EvaluationResult, EvaluationSettings
-from kdspeech.files import read_json, sha256_of_file
-from kdspeech.protocols import Encoded, Student, StudentFamily
+from kdspeech.evaluation.results import (
+    Alternative,
+    ConfidenceCheck,
+    DecodedUtterance,
+    EvaluationResult,
+    EvaluationSettings,
+)
+from kdspeech.files import read_json, sha256_of_file, write_json
+from kdspeech.protocols import DecodableStudents, Encoded
 from kdspeech.runs import RunFolder, load_student
 from kdspeech.scoring.score import normalise
 from kdspeech.supervision import variant_of
@@ -25,13 +32,18 @@ from kdspeech.workspace import Workspace
 
 _BATCH = 64  # utterances decoded at a time
 
-Decoder = Callable[[Encoded], list[Hypothesis]]
+Finding = TypeVar("Finding")
 
 
-def results_path(run: Path, decode_mode: str, checkpoint: Checkpoint = DEFAULT_CHECKPOINT) -> Path:
-    """Where an evaluation is written."""
+def results_path(
+    run: Path,
+    decode_mode: DecodeMode,
+    checkpoint: Checkpoint = DEFAULT_CHECKPOINT,
+    options: DecodeOptions = DEFAULT_OPTIONS,
+) -> Path:
+    """Where an evaluation is written; what differs from the mode's defaults stands in the name."""
     suffix = "" if checkpoint == DEFAULT_CHECKPOINT else f"-{checkpoint}"
-    return run / f"results-{decode_mode}{suffix}.json"
+    return run / f"results-{decode_mode}{slug(settings_of(decode_mode, resolve(decode_mode, options)))}{suffix}.json"
 
 
 def evaluate(
@@ -39,21 +51,27 @@ def evaluate(
     run: Path,
     decode_mode: DecodeMode,
     *,
-    students: StudentFamily,
+    students: DecodableStudents,
+    options: DecodeOptions = DEFAULT_OPTIONS,
     checkpoint: Checkpoint = DEFAULT_CHECKPOINT,
     force: bool = False,
 ) -> EvaluationResult:
     """Scores a run's student on its held-out speaker and writes `results-<decode mode>.json` into the run folder.
 
+    Confidences are calibrated on the validation productions of the training speakers, never on the held-out speaker;
+    `calibration-<decode mode>.json` beside the results keeps the fit.
+
     Results of the same checkpoint on the same data are read instead of made again.
 
     Args:
         run: run folder; it may be unfinished as long as it has the checkpoint.
-        decode_mode: ctc (greedy), decoder (autoregressive, bounded by the audio) or lexicon (scored by CTC).
+        decode_mode: ctc (greedy), ctc-beam, decoder (autoregressive, bounded by the audio), joint (both heads) or
+            lexicon (scored by CTC).
+        options: of the decode mode; what differs from its defaults stands in the file's name.
         checkpoint: the last epoch's, or the best on the training speakers' held-back productions.
 
     Raises:
-        ConfigError: unknown decode mode.
+        ConfigError: unknown decode mode, or options that it does not use.
         RunError: the run, its checkpoint or its fold proof is missing, or it was trained on another manifest.
         LeakError: the fold proof is of another held-out speaker.
         VocabularyError: the run was trained with another vocabulary than the workspace's.
@@ -61,56 +79,73 @@ def evaluate(
     """
     if decode_mode not in DECODE_MODES:
         raise ConfigError(f"unknown decode mode {decode_mode!r}; expected {', '.join(DECODE_MODES)}.")
-    settings = _settings(workspace, RunFolder(run), decode_mode, checkpoint)
-    path = results_path(run, decode_mode, checkpoint)
+    resolved = resolve(decode_mode, options)
+    settings = _settings(workspace, RunFolder(run), decode_mode, checkpoint, settings_of(decode_mode, resolved))
+    path = results_path(run, decode_mode, checkpoint, options)
     if path.exists() and not force:
         done = EvaluationResult.load(path)
         if done.settings == settings:
             console.remark(f"{path} is up to date: skipped. Redo it with --force.")
             return done
-    utterances = [u for u in workspace.utterances if u.speaker == settings.held_out]
     student = load_student(run, students, checkpoint)
-    hypotheses = decode_utterances(student, utterances, make_decoder(workspace, student, decode_mode))
-    result = EvaluationResult(settings, tuple(_decoded(u, hypotheses[u.utt_id]) for u in utterances))
+    recogniser = make_recogniser(student, decode_mode, resolved, searches=students, lexicon=lambda: workspace.lexicon)
+    known = _calibration_set(workspace, RunFolder(run), settings.held_out)
+    findings = decode_utterances(student, known, recogniser.search)
+    calibration = recogniser.calibrate([findings[u.utt_id] for u in known], [u.text for u in known])
+    utterances = [u for u in workspace.utterances if u.speaker == settings.held_out]
+    findings = decode_utterances(student, utterances, recogniser.search)
+    before = [recogniser.hypothesis(findings[u.utt_id]) for u in utterances]
+    after = [recogniser.hypothesis(findings[u.utt_id], calibration) for u in utterances]
+    decoded = tuple(_decoded(*pair) for pair in zip(utterances, after, strict=True))
+    correct = [u.correct for u in decoded]
+    check = ConfidenceCheck(
+        calibration=calibration.to_dict(),
+        fitted_on=f"{len(known)} validation utterances of the training speakers",
+        error_before=expected_calibration_error([h.confidence for h in before], correct),
+        error_after=expected_calibration_error([h.confidence for h in after], correct),
+    )
+    write_json(run / path.name.replace("results-", "calibration-", 1), {**asdict(check), "settings": asdict(settings)})
+    result = EvaluationResult(settings, decoded, check)
     result.save(path)
     return result
 
 
-def make_decoder(workspace: Workspace, student: Student, decode_mode: DecodeMode) -> Decoder:
-    """What turns an encoded batch into hypotheses."""
-    if decode_mode == "decoder":
-        return lambda encoded: greedy_decoder(student, encoded, encoded.num_frames)
-    if decode_mode == "ctc":
-        return lambda encoded: greedy_ctc(student.ctc_log_probs(encoded), encoded.num_frames, student.vocabulary)
-    scorer = LexiconScorer(workspace.lexicon, student.vocabulary)
-    return lambda encoded: scorer.decode(student.ctc_log_probs(encoded), encoded.num_frames)
+def _calibration_set(workspace: Workspace, run: RunFolder, held_out: str) -> list[Utterance]:
+    """Held-back productions of the speakers that the run was trained on."""
+    speakers = set(read_json(run.proof_path)["training_speakers"]) - {held_out}
+    return [u for u in workspace.utterances if u.split == "valid" and u.speaker in speakers]
 
 
 @torch.inference_mode()
-def decode_utterances(student: Any, utterances: Sequence[Utterance], decoder: Decoder) -> Mapping[str, Hypothesis]:
+def decode_utterances(
+    student: Any, utterances: Sequence[Utterance], search: Callable[[Encoded], list[Finding]]
+) -> Mapping[str, Finding]:
     """Decodes recordings in batches of similar length, on a GPU where there is one.
 
     Args:
         student: a torch.nn.Module that is a `Student`.
+        search: what is found in a batch, one finding for each utterance.
 
     Returns:
-        utterance id -> hypothesis.
+        utterance id -> finding.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     student.to(device).eval()
     dataset = UtteranceDataset(utterances, student.vocabulary, AudioCache(max_bytes=0))
     collate = Collator(student.vocabulary)
-    hypotheses: dict[str, Hypothesis] = {}
+    findings: dict[str, Finding] = {}
     with console.progress("Decoding utterances", len(utterances)) as bar:
         for draws in EpochBatches(utterances, _BATCH, seed=0, shuffle=False):
             batch = collate([dataset[draw] for draw in draws])
             encoded = student.encode(batch.waveforms.to(device), batch.lengths.to(device))
-            hypotheses.update(zip(batch.utt_ids, decoder(encoded), strict=True))
+            findings.update(zip(batch.utt_ids, search(encoded), strict=True))
             bar.advance(len(draws))
-    return hypotheses
+    return findings
 
 
-def _settings(workspace: Workspace, run: RunFolder, decode_mode: str, checkpoint: Checkpoint) -> EvaluationSettings:
+def _settings(
+    workspace: Workspace, run: RunFolder, decode_mode: DecodeMode, checkpoint: Checkpoint, options: Mapping[str, Any]
+) -> EvaluationSettings:
     """What will be decoded, after all checks of the run against the workspace."""
     config = run.config()
     held_out, inputs = config["held_out"], config["inputs"]
@@ -141,6 +176,7 @@ def _settings(workspace: Workspace, run: RunFolder, decode_mode: str, checkpoint
         vocabulary_sha256=workspace.vocabulary.sha256,
         manifest_sha256=manifest_sha256,
         lexicon_sha256=workspace.lexicon.sha256 if decode_mode == "lexicon" else None,
+        options=options,
     )
 
 
@@ -167,4 +203,6 @@ def _decoded(utterance: Utterance, hypothesis: Hypothesis) -> DecodedUtterance:
         hypothesis=hypothesis.text,
         correct=normalise(utterance.text) == normalise(hypothesis.text),
         log_prob=hypothesis.log_prob,
+        confidence=hypothesis.confidence,
+        n_best=tuple(Alternative(h.text, h.log_prob, h.confidence) for h in hypothesis.n_best),
     )

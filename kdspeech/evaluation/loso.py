@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdspeech.choices import DECODE_MODES, MODES, DecodeMode, Mode
+from kdspeech.choices import MODES, TABLE_MODES, DecodeMode, Mode
 from kdspeech.combination.scored import SystemScores
 from kdspeech.config import Recipe
 from kdspeech.dumps.dump_teachers import dump_teachers
@@ -21,7 +21,7 @@ from kdspeech.evaluation.zero_shot import zero_shot
 from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.files import count_lines, write_json, write_text
 from kdspeech.pretraining.pretrained import resolve_student
-from kdspeech.protocols import StudentFamily, TeacherFamily
+from kdspeech.protocols import DecodableStudents, TeacherFamily
 from kdspeech.runs import RunFolder
 from kdspeech.scoring.score import Scores
 from kdspeech.supervision import ALL_LABELS, Supervision
@@ -60,7 +60,7 @@ def loso(
     *,
     recipe: Recipe,
     teachers: TeacherFamily,
-    students: StudentFamily,
+    students: DecodableStudents,
     speakers: Sequence[str] | None = None,
     modes: Sequence[Mode] = MODES,
     adapt: bool = False,
@@ -103,14 +103,14 @@ def loso(
 
 
 def decode_modes_of(workspace: Workspace) -> tuple[DecodeMode, ...]:
-    """All of them; without a closed lexicon all but `lexicon`."""
-    return tuple(mode for mode in DECODE_MODES if mode != "lexicon" or workspace.has_lexicon)
+    """Those of a table; without a closed lexicon all but `lexicon`."""
+    return tuple(mode for mode in TABLE_MODES if mode != "lexicon" or workspace.has_lexicon)
 
 
 def train_and_evaluate_all(
     workspace: Workspace,
     recipe: Recipe,
-    students: StudentFamily,
+    students: DecodableStudents,
     folds: Sequence[str],
     systems: Sequence[StudentSystem],
     seeds: Sequence[int],
@@ -136,7 +136,13 @@ def train_and_evaluate_all(
 
 
 def train_and_evaluate(
-    root: Path, held_out: str, system: StudentSystem, recipe: Recipe, students: StudentFamily, seed: int, force: bool
+    root: Path,
+    held_out: str,
+    system: StudentSystem,
+    recipe: Recipe,
+    students: DecodableStudents,
+    seed: int,
+    force: bool,
 ) -> FoldScores:
     """One fold's student, trained and decoded in every way; a job of its own, so it takes a path."""
     workspace = Workspace(root)

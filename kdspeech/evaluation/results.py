@@ -28,6 +28,26 @@ class EvaluationSettings:
     vocabulary_sha256: str
     manifest_sha256: str
     lexicon_sha256: str | None  # of the words scored; None for other decode modes
+    options: Mapping[str, Any] | None = None  # what differs from the mode's defaults; None before there were options
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One entry of an n-best list."""
+
+    text: str
+    log_prob: float
+    confidence: float  # calibrated, in [0, 1]
+
+
+@dataclass(frozen=True)
+class ConfidenceCheck:
+    """How confidences were calibrated, and what they are worth on the held-out speaker."""
+
+    calibration: Mapping[str, Any]  # method, its numbers, and on how many utterances it was fitted
+    fitted_on: str  # whose utterances these were
+    error_before: float  # expected calibration error over the held-out utterances, 0 to 1
+    error_after: float
 
 
 @dataclass(frozen=True)
@@ -42,6 +62,14 @@ class DecodedUtterance:
     hypothesis: str
     correct: bool
     log_prob: float
+    confidence: float | None = None  # calibrated, in [0, 1]; None in files from before there was one
+    n_best: tuple[Alternative, ...] = ()  # the hypothesis first; empty where not asked for
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> "DecodedUtterance":
+        """Reads what `asdict` gave. Raises TypeError for another form."""
+        n_best = tuple(Alternative(**other) for other in row.get("n_best", ()))
+        return cls(**{**row, "n_best": n_best})
 
 
 @dataclass(frozen=True)
@@ -50,6 +78,7 @@ class EvaluationResult:
 
     settings: EvaluationSettings
     utterances: tuple[DecodedUtterance, ...]
+    confidence: ConfidenceCheck | None = None  # None in files from before there was one
 
     @cached_property
     def scores(self) -> Scores:
@@ -73,6 +102,7 @@ class EvaluationResult:
         row = {
             "settings": asdict(self.settings),
             "scores": self.scores.to_dict(),
+            "confidence": asdict(self.confidence) if self.confidence else None,
             "by_speaker": {name: scores.to_dict() for name, scores in self.scores_by("speaker").items()},
             "by_word_type": {name: scores.to_dict() for name, scores in self.scores_by("word_type").items() if name},
             "utterances": [asdict(u) for u in self.utterances],
@@ -89,7 +119,9 @@ class EvaluationResult:
         row: dict[str, Any] = read_json(path)
         try:
             settings = EvaluationSettings(**row["settings"])
-            return cls(settings, tuple(DecodedUtterance(**utterance) for utterance in row["utterances"]))
+            check = row.get("confidence")
+            utterances = tuple(DecodedUtterance.from_dict(utterance) for utterance in row["utterances"])
+            return cls(settings, utterances, ConfidenceCheck(**check) if check else None)
         except (KeyError, TypeError) as error:
             raise RunError(
                 f"{path} is not a results file of this version ({error}). Delete it or use --force."
@@ -101,8 +133,8 @@ def print_result(result: EvaluationResult) -> None:
     settings, scores = result.settings, result.scores
     text, count = scores.most_frequent
     console.table(
-        f"{settings.mode} student on {settings.held_out}, decoded by {settings.decode_mode} "
-        f"({settings.checkpoint} checkpoint)",
+        f"{settings.mode} student on {settings.held_out}, decoded by {settings.decode_mode}"
+        f"{_options_text(settings)} ({settings.checkpoint} checkpoint)",
         ("measure", "value", "counts"),
         [
             ("WRA", f"{scores.wra:.1f} %", f"{scores.correct} of {scores.utterances} utterances"),
@@ -114,6 +146,7 @@ def print_result(result: EvaluationResult) -> None:
             ),
             ("empty", str(scores.empty), f"of {scores.utterances} hypotheses"),
             ("distinct", str(scores.distinct), f"most frequent: {text!r}, {count} times"),
+            *_confidence_rows(result),
         ],
     )
     samples = _samples(result.utterances)
@@ -121,6 +154,31 @@ def print_result(result: EvaluationResult) -> None:
         rows = [("right" if u.correct else "wrong", u.reference, u.hypothesis, u.utt_id) for u in samples]
         console.table("Sample hypotheses", ("", "reference", "hypothesis", "utterance"), rows)
     warn_of_collapse(scores)
+
+
+def _options_text(settings: EvaluationSettings) -> str:
+    given = [f"{name.replace('_', ' ')} {str(value)[:12]}" for name, value in (settings.options or {}).items()]
+    return f" with {', '.join(given)}" if given else ""
+
+
+def _confidence_rows(result: EvaluationResult) -> list[tuple[str, str, str]]:
+    """Mean confidence beside its calibration error; nothing where there is none."""
+    values = [u.confidence for u in result.utterances if u.confidence is not None]
+    check = result.confidence
+    if not values or check is None:
+        return []
+    return [
+        (
+            "confidence",
+            f"{100 * sum(values) / len(values):.1f} %",
+            "mean; equals the WRA if it can be taken at its word",
+        ),
+        (
+            "calibration error",
+            f"{100 * check.error_after:.1f} %",
+            f"{100 * check.error_before:.1f} % before {check.calibration['method']} scaling on {check.fitted_on}",
+        ),
+    ]
 
 
 def warn_of_collapse(scores: Scores) -> None:

@@ -22,7 +22,7 @@ def random_log_probs(*shape: int, sharpness: float = 1.0, seed: int = 0) -> torc
 
 
 def word_by_word(rows: torch.Tensor, word: Sequence[int]) -> float:
-    """log p(word | x) of rows [T, V+1] by the textbook recursion over one word's blanks and tokens, in Python floats."""
+    """log p(word | x) of rows [T, V+1] by the textbook recursion over the blanks and tokens of one word, in floats."""
     blank = rows.shape[1] - 1
     states = [blank, *(state for token in word for state in (token, blank))]
     alpha = [0.0, *[-math.inf] * (len(states) - 1)]
