@@ -143,7 +143,7 @@ def _one_batch(case: Case, device: torch.device) -> Batch:
     utterances = spread(case.fold.train, _UTTERANCES)
     dataset = UtteranceDataset(utterances, vocabulary, AudioCache(max_bytes=0))
     batch = Collator(vocabulary)([dataset[Draw(number, 1.0)] for number in range(len(utterances))])
-    return Batch(*(value.to(device) if isinstance(value, torch.Tensor) else value for value in batch))
+    return Batch._make(value.to(device) if isinstance(value, torch.Tensor) else value for value in batch)
 
 
 def _all_parts(case: Case, student: Any) -> StageConfig:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from kdspeech.choices import DecodeMode
 from kdspeech.diagnosis.case import Case, Split
 from kdspeech.diagnosis.finding import Finding, Verdict, skipped
 from kdspeech.evaluation.baselines import teacher_baselines
@@ -33,7 +34,7 @@ def check_splits(case: Case) -> Finding:
         return skipped(SPLIT_CHECK, "the run has not finished an epoch")
     splits: tuple[Split, ...] = get_args(Split)
     scores = {split: {mode: case.scores(split, mode) for mode in case.decode_modes} for split in splits}
-    numbers = {split: {mode: _counts(s) for mode, s in row.items()} for split, row in scores.items()}
+    numbers: dict[str, Any] = {split: {m: _counts(s) for m, s in row.items()} for split, row in scores.items()}
     shown = [f"{split} {' / '.join(f'{s.wra:.0f}' for s in row.values())} %" for split, row in scores.items()]
     evidence = f"{', '.join(shown)} ({' / '.join(case.decode_modes)})"
     train, valid = _best_head(case, "train")[1], _best_head(case, "valid")[1]
@@ -104,14 +105,14 @@ def _counts(scores: Scores) -> dict[str, Any]:
     return {"wra": round(scores.wra, 2), "correct": scores.correct, "utterances": scores.utterances}
 
 
-def _best_head(case: Case, split: Split) -> tuple[str, float]:
+def _best_head(case: Case, split: Split) -> tuple[DecodeMode, float]:
     """The head that is right more often, greedy, and its WRA (%); the closed lexicon helps, and is not counted."""
     heads = {mode: case.scores(split, mode).wra for mode in case.decode_modes if mode != "lexicon"}
     best = max(heads, key=lambda mode: heads[mode])
     return best, heads[best]
 
 
-def _seeds(case: Case, head: str) -> dict[str, float]:
+def _seeds(case: Case, head: DecodeMode) -> dict[str, float]:
     """Seed's folder -> held-out WRA (%), of all runs with the same recipe, speaker and mode that were evaluated."""
     paths = sorted(results_path(folder, head) for folder in case.run.path.parent.glob("seed*"))
     return {path.parent.name: round(EvaluationResult.load(path).scores.wra, 2) for path in paths if path.exists()}

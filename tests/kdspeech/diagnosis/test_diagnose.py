@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from kdspeech.choices import DecodeMode
 from kdspeech.config import StageConfig
 from kdspeech.corpora.utterance import write_manifest
 from kdspeech.diagnosis.diagnose import CHECKS, REPORT_NAME, diagnose, print_diagnosis
@@ -184,10 +185,11 @@ def test_a_domain_shift_is_told_from_a_broken_training(workspace: Workspace) -> 
     run = find_run(workspace)
     path = results_path(run, "ctc")
     result = EvaluationResult.load(path)
-    for mode in ("ctc", "decoder"):
+    heads: tuple[DecodeMode, ...] = ("ctc", "decoder")
+    for mode in heads:
         settings = replace(result.settings, decode_mode=mode)
         wrong = tuple(replace(u, hypothesis="else", correct=False) for u in result.utterances)
-        EvaluationResult(settings, wrong).save(results_path(run, mode))  # type: ignore[arg-type]
+        EvaluationResult(settings, wrong).save(results_path(run, mode))
     diagnosis = look(workspace)
     assert cause_of(diagnosis) == ("included or held-out", "domain shift")
     assert "held-out carl 0 %, included speakers 100 %" in diagnosis.summary
