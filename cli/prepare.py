@@ -19,7 +19,10 @@ from kdspeech.corpora.registry import READERS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_SIZES = "small: 6 speakers, 40 words in each of 3 blocks. full: 15 speakers, 255 words in each block."
+_SIZES = (
+    "small: 40 words in each of 3 blocks by 6 speakers, or by any of the 15 that --speakers names. full: 255 words in "
+    "each block by all 15."
+)
 
 
 def _preparation_options(function: Function) -> Function:

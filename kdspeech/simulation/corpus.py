@@ -41,15 +41,15 @@ class CorpusSettings:
     microphones: tuple[str, ...] = ("M5",)  # M2 to M8; each hears the same productions through its own channel
 
     def speakers(self, names: Sequence[str] | None = None) -> list[SimulatedSpeaker]:
-        """Those of that size, or of these names. Raises KdspeechError for a name that is not among them."""
-        cast = SMALL_CAST if self.size == "small" else all_names()
-        unknown = [name for name in names or () if name not in cast]
+        """Those of that size, or any of the fifteen by name. Raises KdspeechError for a name that is not among them."""
+        unknown = [name for name in names or () if name not in all_names()]
         if unknown:
             raise KdspeechError(
-                f"unknown speaker {', '.join(map(repr, unknown))} in the {self.size} simulated corpus. "
-                f"Its speakers: {', '.join(cast)}."
+                f"unknown speaker {', '.join(map(repr, unknown))} in the simulated corpus. "
+                f"Its speakers: {', '.join(all_names())}."
             )
-        return [simulated_speaker(name) for name in cast if names is None or name in names]
+        cast = SMALL_CAST if names is None and self.size == "small" else names or all_names()
+        return [simulated_speaker(name) for name in all_names() if name in cast]
 
     def words(self) -> list[Word]:
         """Those of that size."""
@@ -67,7 +67,7 @@ class CorpusSettings:
     @property
     def sha256(self) -> str:
         """Hash over all that decides what is heard."""
-        voices = [asdict(speaker) for speaker in self.speakers()]
+        voices = [asdict(simulated_speaker(name)) for name in all_names()]
         words = [asdict(word) for word in self.words()]
         return sha256_of_text(json.dumps([_GENERATION, espeak_version(), asdict(self), voices, words]))
 

@@ -7,6 +7,7 @@ from typing import Any
 from kdspeech.corpora.prepare import prepare, refuse_other_corpus
 from kdspeech.simulation.corpus import CorpusSettings, Size, write_simulated_corpus
 from kdspeech.simulation.listen import write_listening_page
+from kdspeech.simulation.speakers import all_names
 from kdspeech.workspace import CorpusCard, Workspace
 
 
@@ -25,7 +26,7 @@ def prepare_simulated(
 
     Args:
         size: `small` (6 speakers, 40 words in each of 3 blocks) or `full` (15 speakers, 255 words in each block).
-        speakers: only these; None, or ["all"], takes all of the size.
+        speakers: these, or ["all"] fifteen, whatever the size; None takes those of the size.
         seed: of everything that is random in the corpus.
         jobs: processes side by side; None takes one a core.
         listen: writes `reports/listen.html` too: one word by every speaker.
@@ -36,8 +37,9 @@ def prepare_simulated(
         KdspeechError: the extra `demo` is missing, a speaker is unknown, the workspace cannot be written or holds
             another corpus.
     """
-    names = None if speakers is None or list(speakers) == ["all"] else list(speakers)
     settings = CorpusSettings(size=size, seed=seed)
+    wanted = all_names() if speakers is not None and list(speakers) == ["all"] else speakers
+    names = [speaker.name for speaker in settings.speakers(wanted)]
     root = corpus_dir(workspace, size)
     if not force:
         refuse_other_corpus(workspace, "simulated", root)  # before the long work, not after it

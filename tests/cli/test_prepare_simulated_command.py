@@ -69,10 +69,16 @@ def test_nothing_is_spoken_into_the_workspace_of_another_corpus(
     assert not (workspace / "corpora").exists()
 
 
-def test_a_speaker_of_the_full_size_is_not_in_the_small_one(run_cli: RunCli, tmp_path: Path) -> None:
-    result = run_cli("prepare", "simulated", "--speakers", "M04", "--workspace", tmp_path)
+def test_any_of_the_fifteen_may_speak_the_small_size(run_cli: RunCli, tmp_path: Path) -> None:
+    result = run_cli("prepare", "simulated", "--speakers", "M04", "--jobs", 1, "--workspace", tmp_path)
+    assert result.exit_code == 0
+    assert {u.speaker for u in Workspace(tmp_path).utterances} == {"M04"}
+
+
+def test_an_unknown_speaker_is_named(run_cli: RunCli, tmp_path: Path) -> None:
+    result = run_cli("prepare", "simulated", "--speakers", "M99", "--workspace", tmp_path)
     assert result.exit_code == 1
-    assert "unknown speaker 'M04' in the small simulated corpus" in result.stderr
+    assert "unknown speaker 'M99' in the simulated corpus" in result.stderr
 
 
 def test_a_wrong_size_is_wrong_usage(run_cli: RunCli, tmp_path: Path) -> None:
