@@ -1,8 +1,6 @@
 """Decoders against exhaustive oracles on tiny vocabularies."""
 
-import itertools
 import math
-from collections import defaultdict
 
 import pytest
 import torch
@@ -16,6 +14,7 @@ from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import LOG_ZERO
 from kdspeech.protocols import Encoded
 from kdspeech.vocabulary import Vocabulary
+from tests.oracles import summed_over_alignments
 
 WORDS = ("ab", "aa", "b", "bab")  # with repeats, of several lengths
 
@@ -35,17 +34,6 @@ def one_hot_rows(columns: list[int], num_columns: int, probability: float = 0.9)
     rows = torch.full((len(columns), num_columns), (1 - probability) / (num_columns - 1))
     rows[range(len(columns)), columns] = probability
     return rows.log()
-
-
-def summed_over_alignments(log_probs: torch.Tensor, blank_id: int) -> dict[tuple[int, ...], float]:
-    """Probability of every label sequence, from all (V+1)^T alignments of log_probs [T, V+1]."""
-    probabilities: dict[tuple[int, ...], float] = defaultdict(float)
-    rows = log_probs.double().exp().tolist()
-    for path in itertools.product(range(len(rows[0])), repeat=len(rows)):
-        merged = [column for column, _ in itertools.groupby(path)]
-        labels = tuple(column for column in merged if column != blank_id)
-        probabilities[labels] += math.prod(row[column] for row, column in zip(rows, path, strict=True))
-    return probabilities
 
 
 # Greedy CTC
@@ -136,7 +124,8 @@ def test_no_word_fits_into_no_frames(tiny: Vocabulary) -> None:
     log_probs = random_log_probs(1, 4, tiny.num_columns)
 
     assert scorer.word_log_likelihoods(log_probs, torch.tensor([0])).tolist() == [[LOG_ZERO] * len(WORDS)]
-    assert scorer.decode(log_probs, torch.tensor([0]))[0].text == ""
+    (nothing,) = scorer.decode(log_probs, torch.tensor([0]), n_best=3)
+    assert (nothing.text, nothing.confidence, nothing.n_best) == ("", 0.0, ())
 
 
 def test_impossible_columns_stay_impossible(tiny: Vocabulary) -> None:
@@ -147,6 +136,49 @@ def test_impossible_columns_stay_impossible(tiny: Vocabulary) -> None:
     scores = LexiconScorer(Lexicon(WORDS), tiny).word_log_likelihoods(log_probs[None], torch.tensor([4]))[0]
 
     assert [score > LOG_ZERO for score in scores.tolist()] == [False, True, False, False]  # only "aa"
+
+
+def test_all_words_confidences_make_one_in_order(tiny: Vocabulary) -> None:
+    log_probs, num_frames = random_log_probs(3, 6, tiny.num_columns), torch.tensor([6, 5, 4])
+    scorer = LexiconScorer(Lexicon(WORDS), tiny)
+
+    found = scorer.decode(log_probs, num_frames, n_best=len(WORDS))
+
+    for hypothesis, rows, length in zip(found, log_probs, num_frames.tolist(), strict=True):
+        exact = summed_over_alignments(rows[:length], tiny.blank_id)
+        shares = {word: exact[tuple(tiny.encode(word))] for word in WORDS}
+        total = sum(shares.values())
+        ranked = sorted((word for word in WORDS if shares[word]), key=lambda word: -shares[word])
+        assert [h.text for h in hypothesis.n_best] == ranked
+        assert [h.confidence for h in hypothesis.n_best] == pytest.approx([shares[w] / total for w in ranked], rel=1e-4)
+        assert sum(h.confidence for h in hypothesis.n_best) == pytest.approx(1.0, abs=1e-6)
+        assert (hypothesis.text, hypothesis.confidence) == (ranked[0], hypothesis.n_best[0].confidence)
+    alone = scorer.decode(log_probs, num_frames)
+    assert [(h.text, h.confidence, h.n_best) for h in alone] == [(h.text, h.confidence, ()) for h in found]
+    assert [h.text for h in scorer.decode(log_probs, num_frames, n_best=2)[0].n_best] == [
+        h.text for h in found[0].n_best[:2]
+    ]
+
+
+def test_a_temperature_flattens_the_posterior_and_keeps_the_order(tiny: Vocabulary) -> None:
+    scorer = LexiconScorer(Lexicon(WORDS), tiny)
+    (scores,) = scorer.scores(random_log_probs(1, 6, tiny.num_columns), torch.tensor([6]))
+    plain, flat = (scorer.hypothesis(scores, len(WORDS), temperature) for temperature in (1.0, 3.0))
+    weights = {h.text: h.confidence ** (1 / 3) for h in plain.n_best}
+    assert [h.confidence for h in flat.n_best] == pytest.approx([w / sum(weights.values()) for w in weights.values()])
+    assert [h.text for h in flat.n_best] == [h.text for h in plain.n_best]
+
+
+def test_priors_are_bayes_rule(tiny: Vocabulary) -> None:
+    priors = dict(zip(WORDS, (0.1, 0.2, 0.3, 0.4), strict=True))
+    log_probs, num_frames = random_log_probs(1, 6, tiny.num_columns), torch.tensor([6])
+    likelihoods = LexiconScorer(Lexicon(WORDS), tiny).word_log_likelihoods(log_probs, num_frames)[0].double().exp()
+    joint = {word: priors[word] * float(p) for word, p in zip(WORDS, likelihoods, strict=True)}
+
+    (found,) = LexiconScorer(Lexicon(WORDS), tiny, priors).decode(log_probs, num_frames, n_best=4)
+
+    expected = {word: p / sum(joint.values()) for word, p in joint.items()}
+    assert {h.text: h.confidence for h in found.n_best} == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("word", ["abc", "AB", "a  b"])
