@@ -25,8 +25,8 @@ def _read(path: Path) -> Iterator[Row]:
 
 
 def _recognises(path: Path, head: str) -> bool:
-    lines = [line for line in head.splitlines()[:-1] or head.splitlines() if line.strip()]
-    spoken = [line for line in lines if not line.startswith(_COMMENT)]
+    whole = head.rpartition("\n")[0] or head  # the last line of a long file is cut
+    spoken = [line for line in whole.splitlines() if line.strip() and not line.startswith(_COMMENT)]
     return path.suffix == ".trn" or (bool(spoken) and all(_LINE.fullmatch(line) for line in spoken))
 
 
