@@ -12,7 +12,7 @@ from kdspeech.scoring.normalise import normalise
 
 CHECK = "collapse"
 Head = Literal["ctc", "decoder"]
-_EMPTY = 0.9  # share of empty hypotheses
+_EMPTY = 0.5  # share of empty hypotheses
 _ONE_TEXT, _TIMES_COMMONER = 0.5, 3.0  # share of the commonest hypothesis, and against the commonest reference
 _RUNAWAYS, _SOME_RUNAWAYS = 0.2, 0.05  # share of hypotheses longer than any reference
 _SAMPLES = 4
@@ -135,9 +135,10 @@ def _sample(utt_id: str, text: str, hypothesis: Hypothesis) -> str:
 
 def _evidence(spoken: _Spoken) -> str:
     return (
-        f"{spoken.split}, {spoken.head}: {spoken.distinct} distinct predictions of {spoken.distinct_references} texts, "
-        f"{100 * spoken.empty:.0f} % empty, commonest {100 * spoken.commonest_share:.0f} %, {spoken.tokens:.1f} tokens "
-        f"each (references {spoken.reference_tokens:.1f})"
+        f"{spoken.split}, {spoken.head}: distinct predictions {spoken.distinct} (references "
+        f"{spoken.distinct_references}), {100 * spoken.empty:.0f} % empty, commonest "
+        f"{100 * spoken.commonest_share:.0f} %, {spoken.tokens:.1f} tokens each (references "
+        f"{spoken.reference_tokens:.1f})"
     )
 
 

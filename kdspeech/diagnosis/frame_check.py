@@ -3,7 +3,7 @@
 Shapes: T frames, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from kdspeech.dumps.row_checks import FRAME_TOLERANCE, FRAME_TOLERANCE_SHARE
 from kdspeech.targets.pooling import map_frames
 
 CHECK = "frame rates"
+_STUDENT = "student"
 _CAUSE = "wrong frame rate"
 _RATIO = (0.8, 1.25)  # of the frames' time to the audio's, in which all is well: short recordings round generously
 _MISFITS = 0.2  # share of utterances with more frames too many or too few than padding explains
@@ -43,8 +44,7 @@ def check_frames(case: Case) -> Finding:
     teacher_shifts = _teachers(case, found)
     _student(case, sample, teacher_shifts, found)
     _valid_frames(case, sample, found)
-    ratios = [f"{name} {ratio:.2f}" for name, ratio in found.numbers["frame time / audio time"].items()]
-    evidence = f"frame time / audio time: {', '.join(ratios) or 'nothing to look at'}"
+    evidence = _line(found.numbers["frame time / audio time"])
     if not found.faults:
         return Finding(
             CHECK, "ok", evidence, "Frames cover the recordings, no more and no less.", numbers=found.numbers
@@ -53,13 +53,20 @@ def check_frames(case: Case) -> Finding:
         CHECK,
         "fail",
         evidence,
-        " ".join(meaning for _, meaning in found.faults),
+        found.faults[0][1] + (f" {len(found.faults) - 1} more like this." if len(found.faults) > 1 else ""),
         "Mend what states or makes these frames (the manifest's durations, the wrapper's frame_shift_s, padding, "
         "resampling, targets.blank_threshold); then dump and train again.",
         found.faults[0][0],
         numbers=found.numbers,
         samples=tuple(found.samples[:4]),
     )
+
+
+def _line(ratios: Mapping[str, float]) -> str:
+    teachers = [ratio for name, ratio in ratios.items() if name != _STUDENT]
+    parts = [f"{len(teachers)} teachers {min(teachers):.2f}-{max(teachers):.2f}"] if teachers else []
+    parts += [f"{_STUDENT} {ratios[_STUDENT]:.2f}"] if _STUDENT in ratios else []
+    return f"frame time / audio time: {', '.join(parts) or 'nothing to look at'}"
 
 
 def _files(sample: Sequence[Utterance], found: _Collected) -> None:
@@ -100,7 +107,7 @@ def _student(case: Case, sample: Sequence[Utterance], teacher_shifts: dict[str, 
         return
     lengths = torch.tensor([round(u.duration * SAMPLE_RATE) for u in sample])
     counts = case.student.num_frames(lengths).tolist()
-    _judge("student", sample, counts, case.student.frame_shift_s, found)
+    _judge(_STUDENT, sample, counts, case.student.frame_shift_s, found)
     found.numbers["student frame shift, s"] = case.student.frame_shift_s
     found.numbers["teacher frame shifts, s"] = teacher_shifts
     if case.targets is None:

@@ -8,6 +8,7 @@ from kdspeech.diagnosis.dump_check import SHUFFLED, SHUFFLED_ADVICE
 from kdspeech.diagnosis.finding import Finding, skipped
 from kdspeech.diagnosis.pairing import pair
 from kdspeech.dumps.readback import pad_rows
+from kdspeech.dumps.shard import read_header
 from kdspeech.files import read_json
 from kdspeech.scoring.score import normalise, score_texts
 from kdspeech.targets.aggregate import targets_path
@@ -31,6 +32,7 @@ def check_targets(case: Case) -> Finding:
     numbers: dict[str, Any] = {
         "utterances": len(sample),
         "wra": {way: round(value, 2) for way, value in wra.items()},
+        "shards that changed since": _changed(case),
         **_stored_ceiling(case),
     }
     evidence = ", ".join(f"{value:.0f} % {way}" for way, value in wra.items())
@@ -50,6 +52,10 @@ def check_targets(case: Case) -> Finding:
             )
     best = max(wra, key=lambda way: wra[way])
     if wra[best] >= _WEAK:
+        if numbers["shards that changed since"]:
+            meaning = f"{numbers['shards that changed since']} dumps have changed since the run learnt from them."
+            advice = "Train again, or put the old dumps back: what stands in the store now is not what the run saw."
+            return Finding(CHECK, "warn", evidence, meaning, advice, "dumps that changed", numbers=numbers)
         return Finding(CHECK, "ok", evidence, "The targets say what was said.", numbers=numbers)
     return Finding(
         CHECK,
@@ -74,6 +80,13 @@ def _readings(case: Case, targets: dict[str, Any]) -> dict[str, dict[str, str]]:
         words = LexiconScorer(case.workspace.lexicon, vocabulary).decode(*batch)
         read["ctc lexicon"] = {utt_id: word.text for utt_id, word in zip(targets, words, strict=True)}
     return read
+
+
+def _changed(case: Case) -> int:
+    """Shards of the store that are not those which the targets were pooled from; missing ones count."""
+    pooled_from = read_json(case.run.targets_path)["inputs"]  # "teacher/kind/speaker" -> payload's SHA-256
+    now = {place: case.store.root / f"{place}.safetensors" for place in pooled_from}
+    return sum(not path.exists() or read_header(path)[1] != pooled_from[place] for place, path in now.items())
 
 
 def _stored_ceiling(case: Case) -> dict[str, float]:

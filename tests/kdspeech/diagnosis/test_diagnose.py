@@ -176,6 +176,7 @@ def test_wrong_frame_rate(untrained: Workspace, padded: bool) -> None:
     diagnosis = look(untrained)
     assert cause_of(diagnosis) == ("frame rates", "wrong frame rate")
     assert "The frames of teacher anna cover 200 % of the audio's time" in diagnosis.summary
+    assert "2 teachers 2.00-2.00, student 0.9" in diagnosis.summary
     spikes = diagnosis.findings[3].numbers["spikes"]
     assert spikes["targets on the student's frames"]["last"] < 0.3 if padded else spikes["anna"]["last"] > 0.3
 
@@ -219,6 +220,13 @@ def test_a_run_that_has_just_begun(workspace: Workspace) -> None:
 def test_another_manifest(workspace: Workspace) -> None:
     write_manifest(workspace.manifest_path, [replace(u, block="B2") for u in workspace.utterances])
     assert cause_of(look(Workspace(workspace.root))) == ("vocabulary", "another manifest")
+
+
+def test_dumps_that_changed_after_the_run(workspace: Workspace) -> None:
+    change_rows(workspace, lambda rows: [0.5 * row - np.log(np.exp(0.5 * row).sum(1, keepdims=True)) for row in rows])
+    finding = look(workspace).findings[2]
+    assert (finding.verdict, finding.cause) == ("warn", "dumps that changed")
+    assert finding.numbers["shards that changed since"] == 8  # two teachers x two speakers x two kinds
 
 
 def test_a_damaged_dump_is_a_finding(workspace: Workspace) -> None:
