@@ -48,7 +48,7 @@ def ctc_search(
     Raises:
         ConfigError: a language model that NeMo cannot read.
     """
-    from kdspeech.students.ctc_search import NemoCtcSearch
+    from kdspeech.students.nemo_search import NemoCtcSearch
 
     return NemoCtcSearch(vocabulary, beam, lm, lm_weight)
 
