@@ -9,6 +9,7 @@ import pytest
 from kdspeech import students
 from kdspeech.config import load_recipe
 from kdspeech.lexicon import Lexicon
+from kdspeech.supervision import Supervision
 from kdspeech.training.train import train
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
@@ -59,6 +60,23 @@ def test_seeds_are_told_apart(workspace: Workspace, run_cli: RunCli) -> None:
     assert run_cli("eval", "--workspace", workspace.root, "--held-out", "anna", "--seed", 4).exit_code == 1
 
 
+def test_adapted_runs_have_results_of_their_own(workspace: Workspace, run_cli: RunCli) -> None:
+    """`--mode labels` never takes the run that has heard anna, though it is newer."""
+    plain = train(workspace, "anna", "labels", recipe=RECIPE, students=students)
+    adapted = train(workspace, "anna", "labels", recipe=RECIPE, students=students, supervision=Supervision(adapt=True))
+    assert adapted != plain
+    done = run_cli("eval", "--workspace", workspace.root, "--held-out", "anna", "--mode", "labels")
+    assert (done.exit_code, str(plain) in done.stderr) == (0, True)
+    done = run_cli(
+        "eval", "--workspace", workspace.root, "--held-out", "anna", "--mode", "labels", "--adapt-unlabelled"
+    )
+    assert (done.exit_code, str(adapted) in done.stderr) == (0, True)
+    assert "labels-adapted student on anna" in done.stdout
+    done = run_cli("eval", "--workspace", workspace.root, "--held-out", "anna", "--adapt-unlabelled")
+    assert done.exit_code == 2
+    assert "need the run's --mode" in done.stderr
+
+
 def test_an_unknown_speaker_is_named_with_the_known_ones(workspace: Workspace, run_cli: RunCli) -> None:
     done = run_cli("eval", "--workspace", workspace.root, "--held-out", "dora")
     assert done.exit_code == 1
@@ -67,10 +85,40 @@ def test_an_unknown_speaker_is_named_with_the_known_ones(workspace: Workspace, r
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--decode-mode", "beam"), ("--mode", "both"), ("--run", ".", "--held-out", "anna")]
+    "arguments",
+    [
+        ("--decode-mode", "beam"),
+        ("--mode", "both"),
+        ("--run", ".", "--held-out", "anna"),
+        ("--beam", 4),  # ctc is greedy
+        ("--decode-mode", "lexicon", "--beam", 4),
+        ("--decode-mode", "decoder", "--ctc-weight", 0.5),
+        ("--decode-mode", "decoder", "--length-norm", 0.6),
+        ("--decode-mode", "joint", "--ctc-weight", 2),
+        ("--decode-mode", "ctc-beam", "--lm-weight", 1),
+        ("--decode-mode", "ctc-beam", "--lm", "no such file"),
+        ("--decode-mode", "lexicon", "--nbest", 0),
+    ],
 )
 def test_wrong_usage(workspace: Workspace, run_cli: RunCli, arguments: tuple[str, ...]) -> None:
     assert run_cli("eval", "--workspace", workspace.root, *arguments).exit_code == 2
+
+
+def test_options_reach_the_decoder_and_the_results(workspace: Workspace, run_cli: RunCli, tmp_path: Path) -> None:
+    run = train(workspace, "anna", "labels", recipe=RECIPE, students=students)
+    priors = tmp_path / "priors.tsv"
+    priors.write_text("".join(f"{word}\t1\n" for word in workspace.lexicon.words), encoding="utf-8")
+    for arguments, stem in (
+        (("decoder", "--beam", 4, "--length-norm", 0.6, "--nbest", 3), "decoder-beam4-length-norm0.6-nbest3"),
+        (("joint", "--beam", 3, "--end-threshold", 1.5, "--repetition-penalty", 1.1), "joint-beam3-*"),
+        (("lexicon", "--priors", priors, "--nbest", 10), "lexicon-priors????????-nbest10"),
+    ):
+        done = run_cli("eval", "--workspace", workspace.root, "--run", run, "--decode-mode", *arguments)
+        assert done.exit_code == 0, done.stderr
+        assert "calibration error" in done.stdout
+        (path,) = run.glob(f"results-{stem}.json")
+        assert path.name in done.stdout.replace("\n", "")
+        (calibration,) = run.glob(f"calibration-{stem}.json")
 
 
 def test_nothing_prepared(tmp_path: Path, run_cli: RunCli) -> None:
