@@ -1,6 +1,6 @@
 """The run that is looked at, and what several checks need of it; everything is loaded once, and only when asked for."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -8,17 +8,16 @@ from typing import Any, Literal, TypeVar
 from kdspeech.choices import DEFAULT_CHECKPOINT, DecodeMode, LossTerm
 from kdspeech.config import Recipe, load_recipe
 from kdspeech.corpora.utterance import Utterance
-from kdspeech.decoding.autoregressive import greedy_decoder
-from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.decoding.hypothesis import Hypothesis
-from kdspeech.decoding.lexicon import LexiconScorer
+from kdspeech.decoding.options import DEFAULT_OPTIONS, resolve
+from kdspeech.decoding.recogniser import make_recogniser
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import RunError
 from kdspeech.evaluation.evaluate import decode_utterances, results_path
 from kdspeech.evaluation.results import EvaluationResult
 from kdspeech.files import read_json, sha256_of_file
 from kdspeech.folds import Fold, make_fold
-from kdspeech.protocols import Encoded, StudentFamily
+from kdspeech.protocols import StudentFamily
 from kdspeech.runs import RunFolder, load_student
 from kdspeech.scoring.score import Scores, score_texts
 from kdspeech.targets.aggregate import targets_path
@@ -110,18 +109,11 @@ class Case:
         """The sample, decoded now with the last checkpoint."""
         key = (split, mode)
         if key not in self._decoded:
-            self._decoded[key] = decode_utterances(self.student, self.utterances(split), self._search(mode))
+            options = resolve(mode, DEFAULT_OPTIONS)  # no beam, no prior, no language model that could hide a fault
+            recogniser = make_recogniser(self.student, mode, options, lexicon=lambda: self.workspace.lexicon)
+            found = decode_utterances(self.student, self.utterances(split), recogniser.search)
+            self._decoded[key] = {utt_id: recogniser.hypothesis(finding) for utt_id, finding in found.items()}
         return self._decoded[key]
-
-    def _search(self, mode: DecodeMode) -> Callable[[Encoded], list[Hypothesis]]:
-        """Each mode as plain as it can be: no beam, no prior, no language model that could hide a fault."""
-        student = self.student
-        if mode == "decoder":
-            return lambda encoded: greedy_decoder(student, encoded, encoded.num_frames)
-        if mode == "ctc":
-            return lambda encoded: greedy_ctc(student.ctc_log_probs(encoded), encoded.num_frames, student.vocabulary)
-        scorer = LexiconScorer(self.workspace.lexicon, student.vocabulary)
-        return lambda encoded: scorer.decode(student.ctc_log_probs(encoded), encoded.num_frames)
 
     def scores(self, split: Split, mode: DecodeMode) -> Scores:
         """Of the sample; of all utterances where the held-out speaker was already evaluated."""
