@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from kdspeech.choices import DECODE_MODES
+from kdspeech.choices import DECODE_MODES, DecodeMode
 from kdspeech.config import load_recipe
 from kdspeech.corpora.utterance import write_manifest
+from kdspeech.decoding.options import DecodeOptions
 from kdspeech.errors import ConfigError, KdspeechError, LeakError, RunError, VocabularyError
 from kdspeech.evaluation.evaluate import evaluate, results_path
 from kdspeech.evaluation.results import EvaluationResult, print_result
@@ -46,6 +47,8 @@ def test_the_held_out_speaker_is_decoded_whole(
     for utterance in result.utterances:
         assert utterance.hypothesis == (following[utterance.reference] if deaf else utterance.reference)
         assert utterance.log_prob < 0
+        assert utterance.confidence is not None
+        assert 0.0 <= utterance.confidence <= 1.0
 
 
 def test_the_results_file_holds_everything(workspace: Workspace, lexicon: Lexicon) -> None:
@@ -61,6 +64,88 @@ def test_the_results_file_holds_everything(workspace: Workspace, lexicon: Lexico
     assert row["by_speaker"]["bert"] == row["scores"]
     assert len(row["utterances"]) == 50
     assert EvaluationResult.load(results_path(run, "lexicon")) == result
+
+
+@pytest.mark.parametrize("decode_mode", DECODE_MODES)
+def test_confidence_is_calibrated_on_the_training_speakers_and_checked_on_the_held_out_one(
+    workspace: Workspace, lexicon: Lexicon, decode_mode: DecodeMode
+) -> None:
+    students = FakeStudents(lexicon, deaf_to=(1,))  # deaf to bert alone, so validation is all right and bert all wrong
+    run = trained(workspace, students)
+
+    result = evaluate(workspace, run, decode_mode, students=students)
+
+    known = [u for u in workspace.utterances if u.split == "valid" and u.speaker != "bert"]
+    check = result.confidence
+    assert check is not None
+    assert (check.calibration["num_utterances"], check.calibration["num_correct"]) == (len(known), len(known))
+    confidences = [u.confidence for u in result.utterances if u.confidence is not None]
+    assert check.error_after == pytest.approx(sum(confidences) / 50)  # none is right: the error is the mean confidence
+    stored = read_json(run / f"calibration-{decode_mode}.json")
+    assert stored["calibration"] == check.calibration
+    assert stored["fitted_on"] == check.fitted_on == "20 validation utterances of the training speakers"
+
+
+def test_n_best_lists_are_stored_and_sum_to_one_over_the_lexicon(workspace: Workspace, lexicon: Lexicon) -> None:
+    students = FakeStudents(lexicon)
+    run = trained(workspace, students)
+    options = DecodeOptions(nbest=10)
+
+    result = evaluate(workspace, run, "lexicon", students=students, options=options)
+
+    for utterance in result.utterances:
+        assert utterance.n_best[0].text == utterance.hypothesis
+        assert len({other.text for other in utterance.n_best}) == 10
+        assert sum(other.confidence for other in utterance.n_best) == pytest.approx(1.0)
+        assert utterance.n_best[0].confidence == utterance.confidence
+        scores = [other.log_prob for other in utterance.n_best]
+        assert scores == sorted(scores, reverse=True)
+    path = results_path(run, "lexicon", options=options)
+    assert path.name == "results-lexicon-nbest10.json"
+    assert EvaluationResult.load(path) == result
+
+
+def test_two_settings_of_a_mode_lie_side_by_side(
+    workspace: Workspace, lexicon: Lexicon, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    students = FakeStudents(lexicon)
+    run = trained(workspace, students)
+    priors = tmp_path / "priors.tsv"
+    priors.write_text("".join(f"{word}\t1\n" for word in lexicon.words), encoding="utf-8")
+
+    def run_with(options: DecodeOptions) -> EvaluationResult:
+        return evaluate(workspace, run, "lexicon", students=students, options=options)
+
+    plain, first = run_with(DecodeOptions()), run_with(DecodeOptions(priors=priors))
+    priors.write_text(priors.read_text(encoding="utf-8").replace("one\t1", "one\t2"), encoding="utf-8")
+    second = run_with(DecodeOptions(priors=priors))
+
+    assert len(list(run.glob("results-lexicon*.json"))) == 3
+    assert plain.settings.options == {}
+    assert first.settings.options != second.settings.options
+    capsys.readouterr()
+    assert run_with(DecodeOptions()) == plain
+    assert "up to date" in capsys.readouterr().err
+
+
+def test_results_from_before_there_was_confidence_are_readable_and_made_again(
+    workspace: Workspace, lexicon: Lexicon
+) -> None:
+    students = FakeStudents(lexicon)
+    run = trained(workspace, students)
+    now = evaluate(workspace, run, "ctc", students=students)
+    path = results_path(run, "ctc")
+    row = read_json(path)
+    del row["confidence"], row["settings"]["options"]
+    for utterance in row["utterances"]:
+        del utterance["confidence"], utterance["n_best"]
+    write_json(path, row)
+
+    old = EvaluationResult.load(path)
+    assert (old.scores, old.confidence, old.utterances[0].confidence) == (now.scores, None, None)
+    print_result(old)
+    assert evaluate(workspace, run, "ctc", students=students) == now
+    assert EvaluationResult.load(path) == now
 
 
 def test_up_to_date_results_are_read(
@@ -97,6 +182,8 @@ def test_runs_that_do_not_fit_are_refused(workspace: Workspace, lexicon: Lexicon
 
     with pytest.raises(ConfigError, match="'beam'"):
         evaluate(workspace, run, "beam", students=students)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="ctc does not use --beam"):
+        evaluate(workspace, run, "ctc", students=students, options=DecodeOptions(beam=4))
     with pytest.raises(RunError, match="is not a run"):
         evaluate(workspace, workspace.root, "ctc", students=students)
     proof = run / "fold_proof.json"
