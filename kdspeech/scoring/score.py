@@ -82,7 +82,7 @@ class Scores:
         for part in parts:
             counts = [count + getattr(part, name) for count, name in zip(counts, _COUNTS, strict=True)]
             predictions.update(part.predictions)
-        return cls(*counts, predictions=dict(predictions))
+        return cls(predictions=dict(predictions), **dict(zip(_COUNTS, counts, strict=True)))
 
     def to_dict(self) -> dict[str, object]:
         """Counts and rates, as results files hold them."""
@@ -127,7 +127,7 @@ def score_pairs(pairs: Mapping[tuple[str, str | None], int]) -> Scores:
         counts = [count + times * value for count, value in zip(counts, found, strict=True)]
         if hypothesis is not None:
             predictions[hypothesis] += times
-    return Scores(*counts, predictions=dict(predictions))
+    return Scores(predictions=dict(predictions), **dict(zip(_COUNTS, counts, strict=True)))
 
 
 def score_texts(

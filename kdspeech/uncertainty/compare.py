@@ -9,6 +9,7 @@ import numpy as np
 
 from kdspeech.errors import KdspeechError
 from kdspeech.files import write_json
+from kdspeech.scoring.formats.rows import Detail
 from kdspeech.scoring.formats.transcripts import read_transcripts
 from kdspeech.scoring.joining import listed
 from kdspeech.scoring.normalise import RULE_NAMES, Normaliser
@@ -83,8 +84,10 @@ def compare(
         [_details(systems, "production_id").get(utt_id, "") for utt_id in utt_ids],
         np.array([[system.share(utt_id) for system in systems] for utt_id in utt_ids]),
     )
+    answers = [Answers(system.files, system.seeds, system.missing(references)) for system in systems]
     found = Comparison(
-        *(Answers(system.files, system.seeds, system.missing(references)) for system in systems),
+        a=answers[0],
+        b=answers[1],
         evidence=weigh(units, num_replicates, seed),
         speakers=tuple(_pair(speaker) for speaker in units),
         unanswered=() if known is None else tuple(i for i in known.reference_texts if i not in references),
@@ -103,10 +106,13 @@ def weigh(units: Sequence[SpeakerUnits], num_replicates: int = NUM_REPLICATES, s
     """
     sums = observed(units)
     intervals = bootstrap_intervals(units, list(_MEASURES.values()), num_replicates, seed)
-    values = [float(measure(sums)[0]) for measure in _MEASURES.values()]
+    estimates = [
+        Estimate(float(measure(sums)[0]), interval)
+        for measure, interval in zip(_MEASURES.values(), intervals, strict=True)
+    ]
     rates = sums[0, :, 1:] / sums[0, :, :1]
     return Evidence(
-        {name: Estimate(*found) for name, *found in zip(_MEASURES, values, intervals, strict=True)},
+        dict(zip(_MEASURES, estimates, strict=True)),
         p_speakers=flip_speakers(rates[:, 1] - rates[:, 0], seed),
         p_productions=flip_productions(_steps(units), seed),
         num_speakers=len(units),
@@ -141,7 +147,7 @@ def _all_references(systems: Sequence[System]) -> dict[str, str]:
     return references
 
 
-def _details(systems: Sequence[System], name: str) -> dict[str, str]:
+def _details(systems: Sequence[System], name: Detail) -> dict[str, str]:
     return {utt_id: value for system in reversed(systems) for utt_id, value in system.details[name].items()}
 
 

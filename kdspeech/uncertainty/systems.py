@@ -20,7 +20,7 @@ class System:
     right: Mapping[str, int]  # utterance id -> files that have it right
     repeats: Mapping[str, int]  # utterance id -> files that have it
     references: Mapping[str, str]  # utterance id -> normalised reference, as the files or the reference say
-    details: Mapping[str, Mapping[str, str]]  # speaker and production_id -> utterance id -> its value
+    details: Mapping[Detail, Mapping[str, str]]  # speaker and production_id -> utterance id -> its value
 
     @property
     def seeds(self) -> tuple[int, int]:

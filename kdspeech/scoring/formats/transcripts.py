@@ -162,7 +162,7 @@ class _Columns:
         return {name: values for name, values in columns.items() if any(values)}
 
 
-def _unless_empty(values: list) -> list | None:  # type: ignore[type-arg]
+def _unless_empty(values: list[Value | None]) -> list[Value | None] | None:
     return None if all(value is None for value in values) else values
 
 

@@ -14,9 +14,11 @@ from kdspeech.uncertainty.permutation import PValue, flip_productions, flip_spea
 
 def enumerated(differences: list[Fraction]) -> float:
     """The p-value by the definition."""
-    seen = abs(sum(differences))
+    seen = abs(sum(differences, Fraction(0)))
     patterns = list(product((1, -1), repeat=len(differences)))
-    as_far = sum(abs(sum(s * d for s, d in zip(signs, differences, strict=True))) >= seen for signs in patterns)
+    as_far = sum(
+        abs(sum((s * d for s, d in zip(signs, differences, strict=True)), Fraction(0))) >= seen for signs in patterns
+    )
     return as_far / len(patterns)
 
 
