@@ -3,7 +3,7 @@
 from typing import Literal, get_args
 
 Mode = Literal["labels", "ctc-kd", "decoder-kd"]  # what a student learns from
-LossTerm = Literal["ctc", "cross_entropy", "frame_kl", "token_kl"]
+LossTerm = Literal["ctc", "cross_entropy", "frame_kl", "token_kl", "word_kl"]
 Kind = Literal["ctc", "decoder", "word", "hypotheses"]  # what is stored of a teacher
 DecodeMode = Literal["ctc", "ctc-beam", "decoder", "joint", "lexicon"]
 Checkpoint = Literal["last", "best"]  # the last epoch's, or the best on the training speakers' held-back productions

@@ -57,6 +57,7 @@ class Batch(NamedTuple):
     frame_mask: torch.Tensor | None  # bool [B, T], frames that count
     token_targets: torch.Tensor | None  # float32 [B, U, V+1], log-probs
     token_mask: torch.Tensor | None  # bool [B, U], the decoder mask of utterances whose transcripts are read
+    word_targets: torch.Tensor | None = None  # float32 [B, W], log-posteriors over the lexicon
 
 
 class AudioCache:
@@ -171,14 +172,17 @@ class Collator:
         frame_counter: FrameCounter | None = None,
         positions: bool = False,
         without_targets: Collection[str] = (),
+        word_targets: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         """Frame targets come with a `frame_counter` (the student's), position targets with `positions`.
 
         Args:
+            word_targets: utterance id -> [W], of every utterance.
             without_targets: ids of utterances on which the teachers' distributions are not learnt.
         """
         self._vocabulary = vocabulary
         self._without_targets = frozenset(without_targets)
+        self._word_targets = word_targets
         self._targets = targets or {}
         self._frame_counter = frame_counter
         self._positions = positions
@@ -207,7 +211,13 @@ class Collator:
             frame_mask=frame_mask,
             token_targets=token_targets,
             token_mask=token_mask,
+            word_targets=self._on_words(utt_ids),
         )
+
+    def _on_words(self, utt_ids: Sequence[str]) -> torch.Tensor | None:
+        if self._word_targets is None:
+            return None
+        return torch.from_numpy(np.stack([self._word_targets[utt_id] for utt_id in utt_ids]))
 
     def _on_frames(
         self, utt_ids: Sequence[str], lengths: torch.Tensor

@@ -18,8 +18,10 @@ from torch.utils.data import DataLoader
 from kdspeech import console
 from kdspeech.choices import LossTerm
 from kdspeech.config import StageConfig, TrainingConfig
+from kdspeech.decoding.lexicon import LexiconScorer
 from kdspeech.errors import RunError
-from kdspeech.losses import LossSum, WeightedSum, cross_entropy, ctc_loss, masked_kl
+from kdspeech.lexicon import Lexicon
+from kdspeech.losses import LossSum, WeightedSum, cross_entropy, ctc_loss, masked_kl, word_posterior_kl
 from kdspeech.protocols import StudentOutput
 from kdspeech.training.batches import Batch
 from kdspeech.training.movement import Movement, PartMovement
@@ -49,6 +51,7 @@ class StagePlan:
     seed: int
     steps_per_epoch: int
     has_decoder: bool = True  # False: the decoder has learnt nothing, and is not listened to
+    lexicon: Lexicon | None = None  # of the word posteriors, where a loss needs them
 
     @property
     def num_steps(self) -> int:
@@ -78,8 +81,9 @@ def loss_terms(
     blank_id: int,
     temperature: float,
     label_smoothing: float,
+    scorer: LexiconScorer | None = None,
 ) -> dict[str, LossSum]:
-    """The named terms of a batch, each as sum and count."""
+    """The named terms of a batch, each as sum and count; `word_kl` needs a scorer of the lexicon."""
     terms: dict[str, LossSum] = {}
     if "ctc" in names:
         terms["ctc"] = ctc_loss(
@@ -88,6 +92,10 @@ def loss_terms(
     if "frame_kl" in names and batch.frame_targets is not None and batch.frame_mask is not None:
         on_frames = output.ctc_log_probs[:, : batch.frame_mask.shape[1]]  # T may exceed the longest utterance's frames
         terms["frame_kl"] = masked_kl(on_frames, batch.frame_targets, batch.frame_mask, temperature)
+    if "word_kl" in names and batch.word_targets is not None and scorer is not None:
+        scores = scorer.word_log_likelihoods(output.ctc_log_probs, output.num_frames)
+        every = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
+        terms["word_kl"] = word_posterior_kl(scores, batch.word_targets, every, temperature)
     if output.decoder_log_probs is not None:
         rows, mask = output.decoder_log_probs, batch.decoder_mask
         if "cross_entropy" in names:
@@ -119,6 +127,7 @@ class StageModule(lightning.LightningModule):
         self._step_values: dict[str, torch.Tensor] = {}
         self._validation = Validation(plan.has_decoder)
         self._movement = Movement(student)
+        self._scorer = LexiconScorer(plan.lexicon, student.vocabulary) if plan.lexicon is not None else None
         self._display = ExitStack()
         self._bar: console.Bar | None = None
         prepare_parts(student, plan.stage)
@@ -152,7 +161,8 @@ class StageModule(lightning.LightningModule):
         output = self.student(batch.waveforms, batch.lengths, batch.decoder_inputs if with_decoder else None)
         smoothing = self.plan.training.label_smoothing
         blank_id = self.student.vocabulary.blank_id
-        loss = self.loss(loss_terms(names, output, batch, blank_id, self.plan.temperature, smoothing))
+        terms = loss_terms(names, output, batch, blank_id, self.plan.temperature, smoothing, self._scorer)
+        loss = self.loss(terms)
         if not torch.isfinite(loss.total):
             raise RunError(
                 f"the loss is not finite in stage {self.plan.stage.name!r}, epoch {self.current_epoch + 1}, step "

@@ -77,6 +77,20 @@ def make_labeller(
     )
 
 
+def taught_words(
+    workspace: Workspace, cards: Sequence[TeacherCard], utterances: Sequence[Utterance], recipe: Recipe
+) -> dict[str, np.ndarray] | None:
+    """Utterance id -> the teachers' pooled word posteriors [W] at the targets' temperature; None without teachers.
+
+    Raises:
+        KdspeechError: the corpus has no lexicon, or the store lacks word posteriors.
+    """
+    if not cards:
+        return None
+    config = recipe.pseudo_labels.model_copy(update={"temperature": recipe.targets.temperature})
+    return read_word_posteriors(LogProbStore(workspace.dumps_dir), cards, utterances, workspace.lexicon, config)
+
+
 def _fits(
     utterances: Sequence[Utterance], lexicon: Lexicon, vocabulary: Vocabulary, student: Any, speed: float
 ) -> dict[str, np.ndarray]:

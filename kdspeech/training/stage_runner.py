@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
@@ -15,6 +16,7 @@ from kdspeech.choices import LossTerm, Mode
 from kdspeech.config import Recipe
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.files import write_text
+from kdspeech.lexicon import Lexicon
 from kdspeech.runs import RunFolder
 from kdspeech.targets.pseudo_labels import PseudoLabeller
 from kdspeech.targets.target_set import TargetSet
@@ -42,6 +44,8 @@ class TrainingTask:
     targets: TargetSet | None
     unlabelled: tuple[Utterance, ...] = ()  # recordings without their text; a labeller gives them words
     labeller: PseudoLabeller | None = None
+    word_targets: Mapping[str, np.ndarray] | None = None  # utterance id -> [W], the teachers' word posteriors
+    lexicon: Lexicon | None = None  # of the word targets
     num_full: int | None = None  # utterances that would train if all transcripts were read; None: `train`
 
     @property
@@ -77,7 +81,12 @@ class TrainingTask:
         return any("decoder" in done.train for done in self.recipe.stages[: stage + 1])
 
     def _has_term(self, name: LossTerm) -> bool:
-        return any(stage.losses[self.mode].get(name, 0) > 0 for stage in self.recipe.stages)
+        return has_term(self.recipe, self.mode, name)
+
+
+def has_term(recipe: Recipe, mode: Mode, name: LossTerm) -> bool:
+    """True if some stage of the recipe has this term in its loss."""
+    return any(stage.losses[mode].get(name, 0) > 0 for stage in recipe.stages)
 
 
 class StageRunner:
@@ -118,6 +127,7 @@ class StageRunner:
             task.seed,
             steps_per_epoch=len(batches),
             has_decoder=task.has_decoder(index),
+            lexicon=task.lexicon,
         )
         module = StageModule(self._student, plan, self._save, lambda epoch: self._relabel(index, epoch))
         first_epoch = 0
@@ -140,7 +150,12 @@ class StageRunner:
         task = self._task
         frame_counter = self._student.num_frames if task.needs_frame_targets else None
         collator = Collator(
-            task.vocabulary, task.targets, frame_counter, task.needs_position_targets, task.without_targets
+            task.vocabulary,
+            task.targets,
+            frame_counter,
+            task.needs_position_targets,
+            task.without_targets,
+            task.word_targets,
         )
         labels = self._labelling.labels if self._labelling is not None else None
         dataset = UtteranceDataset(self._utterances, task.vocabulary, self._cache, labels)

@@ -23,8 +23,8 @@ from kdspeech.targets.aggregate import aggregate
 from kdspeech.targets.target_set import TargetSet
 from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
 from kdspeech.training.preflight import check_frames, check_targets
-from kdspeech.training.self_labelling import make_labeller, unlabelled_recordings
-from kdspeech.training.stage_runner import StageRunner, TrainingTask
+from kdspeech.training.self_labelling import make_labeller, taught_words, unlabelled_recordings
+from kdspeech.training.stage_runner import StageRunner, TrainingTask, has_term
 from kdspeech.workspace import Workspace
 
 
@@ -79,6 +79,9 @@ def train(
     student = students.build_student(start, workspace.vocabulary, seed)
     labelled = tuple(supervision.labelled(fold.train, seed))
     unlabelled = unlabelled_recordings(fold, labelled, supervision, has_teachers=bool(cards))
+    word_targets = None
+    if has_term(recipe, mode, "word_kl"):
+        word_targets = taught_words(workspace, cards, [*labelled, *unlabelled], recipe)
     if supervision.adapt:
         proof = proof.with_adaptation(sum(u.speaker == held_out for u in unlabelled))
     task = TrainingTask(
@@ -91,6 +94,8 @@ def train(
         targets,
         unlabelled=unlabelled,
         labeller=make_labeller(workspace, cards, labelled, unlabelled, recipe, student) if unlabelled else None,
+        word_targets=word_targets,
+        lexicon=None if word_targets is None else workspace.lexicon,
         num_full=len(fold.train),
     )
     _check_data(task, student)

@@ -1,5 +1,6 @@
 """Runs that hear recordings without their transcripts: what they learn from, and what must never reach them."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 
 from kdspeech.corpora.utterance import write_manifest
 from kdspeech.dumps.dump_teachers import dump_teachers
-from kdspeech.errors import ConfigError, StoreError
+from kdspeech.errors import ConfigError, RunError, StoreError
 from kdspeech.files import read_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.runs import RunFolder
@@ -137,3 +138,19 @@ def test_adapting_without_a_dump_of_the_new_speaker_names_the_command(tmp_path: 
     dump_teachers(workspace, ["anna", "bert"], recipe=RECIPE, teachers=FakeTeachers(), jobs=1)
     with pytest.raises(StoreError, match="dump-teachers"):
         fit(workspace, "decoder-kd", ADAPTED)
+
+
+def test_word_posteriors_can_be_taught_alone(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    """With `word_kl` as the only term, and no transcript, the student comes to say what the teachers say."""
+    workspace = make(tmp_path, vocabulary)
+    stage = {"epochs": 30, "learning_rate": 0.02, "losses": {"ctc-kd": {"word_kl": 1.0}}}
+    run = fit(workspace, "ctc-kd", Supervision(0.0), recipe=tiny_recipe([stage]))
+    losses = [json.loads(line)["train_word_kl"] for line in run.metrics_path.read_text().splitlines()]
+    assert losses[0] > 0.1
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_word_posteriors_without_teachers_are_missed_by_name(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    stage = {"losses": {"labels": {"ctc": 1.0, "word_kl": 1.0}}}
+    with pytest.raises(RunError, match="no data for word_kl"):
+        fit(make(tmp_path, vocabulary), "labels", Supervision(), recipe=tiny_recipe([stage]))
