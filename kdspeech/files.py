@@ -80,7 +80,10 @@ def read_json(path: Path) -> Any:
 
 def count_lines(path: Path) -> int:
     """Lines of a text file; 0 where it does not exist."""
-    return path.read_bytes().count(b"\n") if path.exists() else 0
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        return sum(part.count(b"\n") for part in iter(lambda: file.read(1 << 20), b""))
 
 
 def sha256_of_file(path: Path) -> str:

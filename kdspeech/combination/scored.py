@@ -3,12 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from kdspeech import console
 from kdspeech.combination.vote import Answer, Combined, vote
 from kdspeech.scoring.normalise import normalise
 from kdspeech.scoring.score import Scores, score_answers
 
 Answers = Mapping[str, Answer]  # utterance id -> what one system says
 Normalise = Callable[[str], str]
+
+_STEP = 1_000  # utterances between two movements of the progress bar
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,15 @@ class SystemScores:
 
 def combine_all(systems: Mapping[str, Answers], method: Callable[[list[Answer]], Combined]) -> dict[str, Combined]:
     """The combined answer to every utterance that any system answered; a system without answer has no voice."""
-    utt_ids = dict.fromkeys(utt_id for answers in systems.values() for utt_id in answers)
-    return {
-        utt_id: method([answers[utt_id] for answers in systems.values() if utt_id in answers]) for utt_id in utt_ids
-    }
+    utt_ids = list(dict.fromkeys(utt_id for answers in systems.values() for utt_id in answers))
+    combined = {}
+    with console.progress("Combining utterances", len(utt_ids)) as bar:
+        for start in range(0, len(utt_ids), _STEP):
+            part = utt_ids[start : start + _STEP]
+            for utt_id in part:
+                combined[utt_id] = method([answers[utt_id] for answers in systems.values() if utt_id in answers])
+            bar.advance(len(part))
+    return combined
 
 
 def any_right(

@@ -29,6 +29,7 @@ _TITLES: Mapping[Detail, str] = {
     "microphone": "microphone",
 }
 _NO_VALUE = "(not given)"
+_STEP = 10_000  # utterances between two movements of the progress bar
 
 
 @dataclass(frozen=True)
@@ -212,14 +213,18 @@ def _count_cells(joined: Joined, normaliser: Normaliser) -> tuple[dict[tuple[str
     pairs: dict[tuple[str, ...], Counter[tuple[str, str | None]]] = {}
     right = np.zeros(len(joined.references))
     hypotheses = joined.hypotheses
-    for index, ((utt_id, text), *cell) in enumerate(zip(joined.references.items(), *columns)):  # noqa: B905  # endless
-        said = hypotheses.get(utt_id)
-        pair = (normaliser(text), None if said is None else normaliser(said))
-        key = tuple(cell)
-        if key not in pairs:
-            pairs[key] = Counter()
-        pairs[key][pair] += 1
-        right[index] = pair[0] == pair[1]
+    with console.progress("Scoring utterances", len(right)) as bar:
+        rows = zip(joined.references.items(), *columns)  # noqa: B905  # some columns are endless
+        for index, ((utt_id, text), *cell) in enumerate(rows):
+            said = hypotheses.get(utt_id)
+            pair = (normaliser(text), None if said is None else normaliser(said))
+            key = tuple(cell)
+            if key not in pairs:
+                pairs[key] = Counter()
+            pairs[key][pair] += 1
+            right[index] = pair[0] == pair[1]
+            if index % _STEP == _STEP - 1:
+                bar.advance(_STEP)
     return {cell: score_pairs(counted) for cell, counted in pairs.items()}, right
 
 

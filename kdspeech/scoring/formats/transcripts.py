@@ -1,16 +1,20 @@
 """A file of transcripts, whole: one text for each utterance id, and what else the file knows of the utterances."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path, PurePath
 from sys import intern
 from typing import TypeVar
 
+from kdspeech import console
+from kdspeech.files import count_lines
 from kdspeech.scoring.formats.registry import format_of
 from kdspeech.scoring.formats.rows import DETAILS, NO_DETAILS, Detail, Format, FormatError, Row
 
 Value = TypeVar("Value")
+
+_STEP = 10_000  # lines between two movements of the progress bar
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def read_transcripts(path: Path, format_name: str | None = None) -> Transcripts:
     """
     known = format_of(path, format_name)
     columns = _Columns()
-    for row in known.read(path):
+    for row in _tracked(known.read(path), path):
         columns.add(row)
     if not columns.texts:
         raise FormatError(f"{path} holds no utterances, read as {known.title}.")
@@ -95,6 +99,19 @@ def read_transcripts(path: Path, format_name: str | None = None) -> Transcripts:
         details=columns.by_detail(),
         ids_from_audio=from_audio,
     )
+
+
+def _tracked(rows: Iterator[Row], path: Path) -> Iterator[Row]:
+    """The rows, with a progress display by lines."""
+    done = line = 0
+    with console.progress(f"Reading {path.name}, lines", count_lines(path)) as bar:
+        for row in rows:
+            yield row
+            line = row.line
+            if line - done >= _STEP:
+                bar.advance(line - done)
+                done = line
+        bar.advance(line - done)
 
 
 def merge_transcripts(files: Sequence[Transcripts]) -> Transcripts:

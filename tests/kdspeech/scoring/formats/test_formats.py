@@ -184,6 +184,7 @@ def test_an_id_that_stands_twice_is_named_with_both_lines(tmp_path: Path, name: 
         ('{\n"utterances": 3}', "not a results file"),
         ("%WER 0.00 [ 0 / 0 ]\n", "line 1: no utterance"),
         ("\n \n", "is empty"),
+        ("utt_id,text\n", "holds no utterances, read as CSV"),
     ],
 )
 def test_faults_are_named_by_file_and_line(tmp_path: Path, text: str, message: str) -> None:
