@@ -3,7 +3,7 @@
 Shapes: T frames, V vocabulary.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ _RATIO = (0.8, 1.25)  # of the frames' time to the audio's, in which all is well
 _MISFITS = 0.2  # share of utterances with more frames too many or too few than padding explains
 _ROWS, _FILES = 100, 30  # utterances looked at: of each teacher; opened as audio
 _DURATION_TOLERANCE_S = 0.05
+_APART = 1.6  # factor between the last spikes' places of a teacher and of the others
 _FEW_FRAMES = 0.01  # share of valid frames below which a frame loss teaches nothing
 
 
@@ -46,9 +47,7 @@ def check_frames(case: Case) -> Finding:
     _valid_frames(case, sample, found)
     evidence = _line(found.numbers["frame time / audio time"])
     if not found.faults:
-        return Finding(
-            CHECK, "ok", evidence, "Frames cover the recordings, no more and no less.", numbers=found.numbers
-        )
+        return _judge_spikes(evidence, teacher_shifts, found)
     return Finding(
         CHECK,
         "fail",
@@ -60,6 +59,38 @@ def check_frames(case: Case) -> Finding:
         numbers=found.numbers,
         samples=tuple(found.samples[:4]),
     )
+
+
+def _judge_spikes(evidence: str, teachers: Collection[str], found: _Collected) -> Finding:
+    """Where all frames are well counted, one teacher's may still run at another pace."""
+    lasts = {name: spikes["last"] for name, spikes in found.numbers.get("spikes", {}).items() if name in teachers}
+    apart = spikes_apart(lasts)
+    if not apart:
+        meaning = "Frames cover the recordings, no more and no less."
+        return Finding(CHECK, "ok", evidence, meaning, numbers=found.numbers)
+    places = ", ".join(f"{name} {last:.2f}" for name, last in lasts.items() if last is not None)
+    return Finding(
+        CHECK,
+        "warn",
+        f"{evidence}; last spike at this share of the audio: {places}",
+        f"The spikes of {' and '.join(apart)} end elsewhere than the other teachers'.",
+        "Was the audio resampled or padded in another way? Frames that disagree in time spoil each other when pooled.",
+        "spikes in other places",
+        numbers=found.numbers,
+    )
+
+
+def spikes_apart(lasts: Mapping[str, float | None]) -> list[str]:
+    """Teachers whose last spikes lie far from the median of the others', of whom there must be two at least.
+
+    Args:
+        lasts: teacher -> mean place of the last spike, as a share of the audio; None without spikes.
+    """
+    known = {name: last for name, last in lasts.items() if last is not None}
+    if len(known) < 3:
+        return []
+    medians = {name: float(np.median([v for other, v in known.items() if other != name])) for name in known}
+    return [name for name, last in known.items() if not 1 / _APART <= last / medians[name] <= _APART]
 
 
 def _line(ratios: Mapping[str, float]) -> str:
