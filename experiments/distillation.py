@@ -74,15 +74,22 @@ def claims_of(mode: Mode) -> list[Claim]:
 
 
 def run(
-    workspace: Workspace, recipe: Recipe, mode: Mode, folds: Sequence[str], seeds: Sequence[int], names: Sequence[str]
+    workspace: Workspace,
+    recipe: Recipe,
+    mode: Mode,
+    folds: Sequence[str],
+    seeds: Sequence[int],
+    names: Sequence[str],
+    jobs: int | None = None,
 ) -> None:
     """Trains, decodes, compares and writes.
 
     Args:
         names: of the systems to train; comparisons with others are left out.
+        jobs: processes side by side; None takes one a core.
     """
     systems = {name: system for name, system in systems_of(mode).items() if name in names}
-    scores = train_and_evaluate_all(workspace, recipe, students, folds, list(systems.values()), seeds)
+    scores = train_and_evaluate_all(workspace, recipe, students, folds, list(systems.values()), seeds, jobs)
     macros = {
         name: {decode: _macro(scores, system, folds, seeds, decode) for decode in decode_modes_of(workspace)}
         for name, system in systems.items()

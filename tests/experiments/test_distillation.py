@@ -1,0 +1,57 @@
+"""The comparison of the project's goal: every row is trained, and every difference is the one of its files."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from kdspeech.dumps.dump_teachers import dump_teachers
+from kdspeech.lexicon import Lexicon
+from kdspeech.vocabulary import Vocabulary
+from tests.doubles import FakeStudents, FakeTeachers, add_teacher, make_workspace
+from tests.learners import tiny_recipe
+
+_SCRIPT = Path(__file__).parents[2] / "experiments" / "distillation.py"
+LEXICON = Lexicon(("one", "two", "six"))
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("distillation", _SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_claims_name_systems_that_exist(script: ModuleType) -> None:
+    for mode in ("ctc-kd", "decoder-kd"):
+        known = {*script.systems_of(mode), script.VOTE}
+        assert all({claim.a, claim.b} <= known for claim in script.claims_of(mode))
+        assert all(claim.must < claim.goal for claim in script.claims_of(mode))
+
+
+def test_the_vote_and_a_student_are_compared_on_the_same_utterances(
+    script: ModuleType, tmp_path: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fake teachers hear everything, the fake students not carl: the vote is ahead by 100 points with carl held out."""
+    workspace = make_workspace(tmp_path, LEXICON, vocabulary)
+    recipe = tiny_recipe([{"epochs": 1}])
+    for speaker in workspace.speakers:
+        add_teacher(workspace, speaker)
+    dump_teachers(workspace, ["all"], recipe=recipe, teachers=FakeTeachers(), jobs=1)
+    monkeypatch.setattr(script, "students", FakeStudents(LEXICON, deaf_to=(2,)))
+    script.run(workspace, recipe, "decoder-kd", ["anna", "carl"], [0], ["labels", "decoder-kd"], jobs=1)
+    found = json.loads((workspace.reports_dir / "distillation.json").read_text())
+    assert found["macro"]["labels"]["lexicon"] == [50.0]
+    against_vote = next(row for row in found["claims"] if row["claim"].startswith("one inductive student"))
+    assert against_vote["wra"]["macro"]["value"] == -50.0
+    report = (workspace.reports_dir / "distillation.md").read_text()
+    assert "| one inductive student - teacher vote | lexicon | -50.0" in report
+    assert "| all labels + teachers - all labels | ctc | 0.0" in report
+    assert "adapted" not in report.partition("comparison")[2]  # a claim without its systems is left out
