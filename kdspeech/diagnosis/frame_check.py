@@ -24,6 +24,7 @@ _RATIO = (0.8, 1.25)  # of the frames' time to the audio's, in which all is well
 _MISFITS = 0.2  # share of utterances with more frames too many or too few than padding explains
 _ROWS, _FILES = 100, 30  # utterances looked at: of each teacher; opened as audio
 _DURATION_TOLERANCE_S = 0.05
+_BUNCHED = 0.12  # share of the audio before which all spikes of a teacher lie in the mean
 _APART = 1.6  # factor between the last spikes' places of a teacher and of the others
 _FEW_FRAMES = 0.01  # share of valid frames below which a frame loss teaches nothing
 
@@ -64,8 +65,9 @@ def check_frames(case: Case) -> Finding:
 def _judge_spikes(evidence: str, teachers: Collection[str], found: _Collected) -> Finding:
     """Where all frames are well counted, one teacher's may still run at another pace."""
     lasts = {name: spikes["last"] for name, spikes in found.numbers.get("spikes", {}).items() if name in teachers}
+    bunched = [name for name, last in lasts.items() if last is not None and last < _BUNCHED]
     apart = spikes_apart(lasts)
-    if not apart:
+    if not apart and not bunched:
         meaning = "Frames cover the recordings, no more and no less."
         return Finding(CHECK, "ok", evidence, meaning, numbers=found.numbers)
     places = ", ".join(f"{name} {last:.2f}" for name, last in lasts.items() if last is not None)
@@ -73,9 +75,13 @@ def _judge_spikes(evidence: str, teachers: Collection[str], found: _Collected) -
         CHECK,
         "warn",
         f"{evidence}; last spike at this share of the audio: {places}",
-        f"The spikes of {' and '.join(apart)} end elsewhere than the other teachers'.",
-        "Was the audio resampled or padded in another way? Frames that disagree in time spoil each other when pooled.",
-        "spikes in other places",
+        f"The spikes of {', '.join(bunched)} are bunched at the recordings' beginning: such frames say what, not when."
+        if bunched
+        else f"The spikes of {', '.join(apart)} end elsewhere than the other teachers'.",
+        "A student cannot learn such frames with an encoder that hears less ahead: prefer --mode decoder-kd."
+        if bunched
+        else "Was the audio resampled or padded in another way? Frames that disagree in time spoil each other.",
+        "spikes in the wrong places",
         numbers=found.numbers,
     )
 

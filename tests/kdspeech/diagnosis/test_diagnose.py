@@ -23,8 +23,9 @@ from kdspeech.runs import find_run
 from kdspeech.training import fitting
 from kdspeech.training.checkpoints import load_checkpoint, save_checkpoint
 from kdspeech.training.stages import prepare_parts
+from kdspeech.training.train import train
 from kdspeech.workspace import Workspace
-from tests.diagnosed import STUDENTS, change_rows, dump, fit
+from tests.diagnosed import STUDENTS, change_rows, dump, fit, recipe
 from tests.doubles import Behaviour, peaked_log_probs
 from tests.learners import HearingStudent, TinyStudents
 
@@ -179,6 +180,23 @@ def test_wrong_frame_rate(untrained: Workspace, padded: bool) -> None:
     assert "2 teachers 2.00-2.00, student 0.9" in diagnosis.summary
     spikes = diagnosis.findings[3].numbers["spikes"]
     assert spikes["targets on the student's frames"]["last"] < 0.3 if padded else spikes["anna"]["last"] > 0.3
+
+
+def test_spikes_bunched_at_the_beginning(untrained: Workspace) -> None:
+    """An encoder that hears the whole recording may say all of it in the first frames."""
+
+    def bunch(rows: list[np.ndarray]) -> list[np.ndarray]:
+        blank = rows[0].shape[1] - 1
+        spikes = [row[row.argmax(axis=1) != blank] for row in rows]
+        rest = [row[row.argmax(axis=1) == blank] for row in rows]
+        together = [np.concatenate(parts) for parts in zip(spikes, rest, strict=True)]
+        return together if len(rows[0]) > 8 else rows
+
+    change_rows(untrained, bunch)
+    run = train(untrained, "carl", "ctc-kd", recipe=recipe(1), students=STUDENTS)
+    finding = look(untrained, run).findings[3]
+    assert (finding.verdict, finding.cause) == ("warn", "spikes in the wrong places")
+    assert "anna, bert are bunched" in finding.meaning
 
 
 def test_a_domain_shift_is_told_from_a_broken_training(workspace: Workspace) -> None:
