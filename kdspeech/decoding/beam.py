@@ -20,6 +20,12 @@ class BeamOptions:
     size: int  # K, unfinished texts kept at each step
     length_norm: float = 0.0  # alpha of Wu et al. 2016; 0 ranks by probability alone, which favours short texts
     rules: SearchRules = field(default=NO_RULES)
+    n_best: int | None = None  # complete texts that are wanted; None for K. The search ends as soon as they are certain
+
+    @property
+    def num_texts(self) -> int:
+        """Complete texts that are wanted."""
+        return min(self.n_best or self.size, self.size)
 
     def normalised(self, score: float, num_tokens: int) -> float:
         """score / ((5 + U) / 6)^alpha, eq. 14 of Wu et al. 2016 (1609.08144)."""
@@ -37,12 +43,12 @@ class _Finished:
         if score > -torch.inf:
             self.texts.append((options.normalised(score, len(token_ids)), token_ids, log_prob))
             self.texts.sort(key=lambda text: (-text[0], text[1]))
-            del self.texts[options.size :]
+            del self.texts[options.num_texts :]
 
     def settled(self, options: BeamOptions, best_running: float) -> bool:
         """Whether no unfinished text can still get in: scores only fall, and the longest text is normalised most."""
         bound = options.normalised(best_running, self.limit)
-        return len(self.texts) == options.size and bound <= self.texts[-1][0]
+        return len(self.texts) == options.num_texts and bound <= self.texts[-1][0]
 
 
 @torch.inference_mode()
@@ -59,7 +65,8 @@ def beam_decoder(
         max_tokens: int64 [B], see `greedy_decoder`.
 
     Returns:
-        B hypotheses with up to K in `n_best`, by normalised score; `log_prob` is the model's own, without penalties.
+        B hypotheses with `options.num_texts` in `n_best`, by normalised score; `log_prob` is the model's
+        own, without penalties.
     """
     vocabulary, size = student.vocabulary, options.size
     end_id, device = vocabulary.end_id, encoded.states.device
@@ -74,25 +81,31 @@ def beam_decoder(
     scores = torch.full((len(limits), size), -torch.inf, dtype=torch.float64, device=device)
     scores[:, 0] = torch.where(max_tokens.to(device) > 0, 0.0, -torch.inf)  # the empty text, once
     log_probs = torch.zeros_like(scores)
+    running = finished
     for length in range(1, max(limits, default=0) + 1):
+        kept = (scores > -torch.inf).any(dim=1)  # the others are settled
+        if not bool(kept.all()):
+            running = [done for done, keep in zip(running, kept.tolist(), strict=True) if keep]
+            scores, log_probs, rows = scores[kept], log_probs[kept], kept.repeat_interleave(size)
+            tokens, repeated = tokens[rows], Encoded(repeated.states[rows], repeated.num_frames[rows])
+        if not running:
+            break
         plain, allowed = next_log_probs(student, repeated, tokens)
         judged = (
             options.rules.judge(allowed, tokens, end_id).view(*scores.shape, -1) + scores[:, :, None]
         )  # [B, K, V+1]
         plain = plain.view_as(judged) + log_probs[:, :, None]
-        _finish(options, finished, tokens, judged[:, :, end_id], plain[:, :, end_id])
+        _finish(options, running, tokens, judged[:, :, end_id], plain[:, :, end_id])
         judged[:, :, end_id] = -torch.inf
         scores, places = judged.flatten(1).topk(size, dim=1)  # [B, K]
         log_probs = plain.flatten(1).gather(1, places)
-        sources = (torch.arange(len(limits), device=device)[:, None] * size + places // judged.shape[2]).flatten()
-        tokens = torch.cat([tokens[sources], (places % judged.shape[2]).view(-1, 1)], dim=1)
-        for b, done in enumerate(finished):
+        sources = torch.arange(len(running), device=device)[:, None] * size + places // judged.shape[2]
+        tokens = torch.cat([tokens[sources.flatten()], (places % judged.shape[2]).view(-1, 1)], dim=1)
+        for b, done in enumerate(running):
             if length == done.limit:
                 _finish(options, [done], tokens[b * size : (b + 1) * size], scores[b : b + 1], log_probs[b : b + 1])
             if length >= done.limit or done.settled(options, float(scores[b, 0])):
                 scores[b] = -torch.inf
-        if not bool((scores > -torch.inf).any()):
-            break
     return [_hypothesis(vocabulary, done) for done in finished]
 
 

@@ -5,7 +5,8 @@ Shapes: N nodes with the root, W words, E echoes, K distinct tokens.
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
@@ -41,7 +42,8 @@ class PrefixTree:
     def to(self, device: torch.device) -> "PrefixTree":
         """The same tree on a device."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return PrefixTree(**{k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in values.items()})
+        moved: dict[str, Any] = {k: v.to(device) for k, v in values.items() if isinstance(v, torch.Tensor)}
+        return replace(self, **moved)
 
 
 def build_tree(words: Sequence[TokenIds]) -> PrefixTree:

@@ -116,6 +116,7 @@ def make_recogniser(
         return OpenRecogniser(lambda encoded: greedy_decoder(student, encoded, encoded.num_frames, rules), n_best)
     beam = BeamOptions(options.beam or 1, options.length_norm or 0.0, rules)
     if mode == "decoder":
+        beam = replace(beam, n_best=n_best)
         return OpenRecogniser(lambda encoded: beam_decoder(student, encoded, encoded.num_frames, beam), n_best)
     weight = options.ctc_weight or 0.0
     return OpenRecogniser(lambda encoded: joint_decoder(student, encoded, beam, weight), n_best)

@@ -41,7 +41,7 @@ def tree_log_likelihoods(tree: PrefixTree, log_probs: torch.Tensor, num_frames: 
     Returns:
         float32 [B, W]; LOG_ZERO where the audio has too few frames for the word, and never below it.
     """
-    scores, exact = _TreeScores.apply(log_probs, num_frames, tree)  # type: ignore[no-untyped-call]
+    scores, exact = _TreeScores.apply(log_probs, num_frames, tree)
     if not bool(exact.all()):
         rest = ~exact
         again = _log_space_scores(tree, log_probs[rest], num_frames[rest])

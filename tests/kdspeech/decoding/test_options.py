@@ -69,21 +69,19 @@ def test_values_that_make_no_sense_are_refused(mode: DecodeMode, options: Decode
 def test_two_settings_never_share_a_name(tmp_path: Path) -> None:
     for name, text in (("a", "x\t1"), ("b", "x\t2")):
         (tmp_path / name).write_text(text)
-    settings = {
-        mode: [settings_of(mode, resolve(mode, options)) for options in some]
-        for mode, some in {
-            "decoder": [
-                DEFAULT_OPTIONS,
-                DecodeOptions(beam=8),
-                DecodeOptions(beam=16),
-                DecodeOptions(beam=8, length_norm=0.6),
-                DecodeOptions(beam=8, length_norm=0.65),
-                DecodeOptions(beam=8, repetition_penalty=1.6),
-                DecodeOptions(beam=8, nbest=4),
-            ],
-            "lexicon": [DEFAULT_OPTIONS, *(DecodeOptions(priors=tmp_path / name) for name in "ab")],
-        }.items()
+    given: dict[DecodeMode, list[DecodeOptions]] = {
+        "decoder": [
+            DEFAULT_OPTIONS,
+            DecodeOptions(beam=8),
+            DecodeOptions(beam=16),
+            DecodeOptions(beam=8, length_norm=0.6),
+            DecodeOptions(beam=8, length_norm=0.65),
+            DecodeOptions(beam=8, repetition_penalty=1.6),
+            DecodeOptions(beam=8, nbest=4),
+        ],
+        "lexicon": [DEFAULT_OPTIONS, *(DecodeOptions(priors=tmp_path / name) for name in "ab")],
     }
+    settings = {mode: [settings_of(mode, resolve(mode, options)) for options in some] for mode, some in given.items()}
     for some in settings.values():
         assert len({slug(one) for one in some}) == len(some)
         assert slug(some[0]) == ""

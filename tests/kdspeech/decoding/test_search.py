@@ -1,6 +1,7 @@
 """Searches over open texts against exhaustive search: attention beam, rules, joint rescoring, scores of given texts."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -80,6 +81,21 @@ def test_all_texts_that_the_audio_can_hold_make_one(tiny: Vocabulary) -> None:
         assert sum(math.exp(h.log_prob) for h in hypothesis.n_best) == pytest.approx(1.0, abs=1e-5)
 
 
+@pytest.mark.parametrize("length_norm", [0.0, 0.9])
+@pytest.mark.parametrize("n_best", [1, 3])
+def test_the_search_ends_early_only_when_the_wanted_texts_are_certain(
+    tiny: Vocabulary, n_best: int, length_norm: float
+) -> None:
+    student: Any = RandomStudent(tiny, seed=11, sharpness=3.0)
+    everything = BeamOptions(EVERYTHING, length_norm)
+    whole = beam_decoder(student, encoded(LENGTHS), torch.tensor(LENGTHS), everything)
+
+    few = beam_decoder(student, encoded(LENGTHS), torch.tensor(LENGTHS), replace(everything, n_best=n_best))
+
+    for hypothesis, other in zip(few, whole, strict=True):
+        assert [h.token_ids for h in hypothesis.n_best] == [h.token_ids for h in other.n_best[:n_best]]
+
+
 @pytest.mark.parametrize("size", [2, 3, 8])
 @pytest.mark.parametrize("length_norm", [0.0, 1.0])
 def test_a_narrow_beam_ranks_what_it_found_rightly(tiny: Vocabulary, size: int, length_norm: float) -> None:
@@ -121,7 +137,7 @@ def test_greedy_search_takes_the_best_judged_token(tiny: Vocabulary, rules: Sear
 
 def test_texts_are_scored_by_the_sum_over_all_alignments(tiny: Vocabulary) -> None:
     student, lengths = RandomStudent(tiny), (4, 3, 0)
-    log_probs = student.ctc_log_probs(encoded(lengths))  # type: ignore[arg-type]
+    log_probs = student.ctc_log_probs(encoded(lengths))
     texts = [list(all_texts(tiny, 4)), [], [(), (3,)]]
 
     scores = text_log_likelihoods(log_probs, torch.tensor(lengths), texts)
@@ -149,7 +165,7 @@ def test_joint_rescoring_of_everything_is_exhaustive_search(tiny: Vocabulary, we
 
     found = joint_decoder(student, encoded(lengths), BeamOptions(EVERYTHING), weight)  # type: ignore[arg-type]
 
-    log_probs = student.ctc_log_probs(encoded(lengths))  # type: ignore[arg-type]
+    log_probs = student.ctc_log_probs(encoded(lengths))
     for b, (hypothesis, limit) in enumerate(zip(found, lengths, strict=True)):
         by_ctc = summed_over_alignments(log_probs[b, :limit], tiny.blank_id)
         scores = {

@@ -101,7 +101,7 @@ def test_impossible_columns_are_exact(tree: PrefixTree, column: int, impossible:
 def test_both_spaces_agree(tree: PrefixTree) -> None:
     log_probs, num_frames = random_log_probs(3, 30, NUM_COLUMNS, sharpness=4.0), torch.tensor([30, 20, 9])
     in_logs = tree_scores._log_space_scores(tree, log_probs.double(), num_frames)
-    fast, exact = tree_scores._TreeScores.apply(log_probs, num_frames, tree)  # type: ignore[no-untyped-call]
+    fast, exact = tree_scores._TreeScores.apply(log_probs, num_frames, tree)
     assert exact.all()
     torch.testing.assert_close(fast, in_logs.float())
 
