@@ -76,12 +76,12 @@ def compare(
     references = _all_references(systems)
     if strict:
         _check_same_answers(systems, references)
-    speaker_of = _details(systems, "speaker")
+    speaker_of, production_of = _details(systems, "speaker"), _details(systems, "production_id")
     _check_speakers(systems, references, speaker_of)
     utt_ids = list(references)
     units = group_units(
         [speaker_of.get(utt_id, "") for utt_id in utt_ids],
-        [_details(systems, "production_id").get(utt_id, "") for utt_id in utt_ids],
+        [production_of.get(utt_id, "") for utt_id in utt_ids],
         np.array([[system.share(utt_id) for system in systems] for utt_id in utt_ids]),
     )
     answers = [Answers(system.files, system.seeds, system.missing(references)) for system in systems]
