@@ -2,7 +2,8 @@
 
 Needs an installed kdspeech:  python experiments/benchmarks/lexicon_speed.py [--batch 64] [--frames 78]
 On random log-probs of the simulated corpus' words; 78 frames are UASpeech's mean file at 25 frames a second. Absolute
-times belong to one machine; the ratios are what counts. Every round runs all rows in turn, and the fastest counts.
+times belong to one machine; the ratios are what counts. Every round runs all rows in turn, and the fastest in CPU time
+counts: the machine may have other work.
 """
 
 import argparse
@@ -94,15 +95,15 @@ def _backward(work: Work, log_probs: torch.Tensor) -> None:
 
 
 def _fastest(works: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Seconds of the fastest of several rounds, all in turn; what takes over a second is not repeated as often."""
+    """CPU seconds of the fastest of several rounds, all in turn; what takes over a second is not repeated as often."""
     best = dict.fromkeys(works, float("inf"))
     for round_index in range(_ROUNDS):
         for name, work in works.items():
             if round_index > 1 and best[name] > 0.5:
                 continue
-            start = time.perf_counter()
+            start = time.process_time()
             work()
-            best[name] = min(best[name], time.perf_counter() - start)
+            best[name] = min(best[name], time.process_time() - start)
     return best
 
 

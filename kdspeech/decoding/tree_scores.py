@@ -150,7 +150,8 @@ def _ratios(tree: PrefixTree, log_probs: torch.Tensor, blanks: torch.Tensor, hea
 def _rescale(run: _Run, tokens: torch.Tensor, num_reachable: int, frame: int, num_frames: torch.Tensor) -> None:
     """Divides by the largest total, and notices utterances whose smallest one is lost."""
     totals = run.totals
-    largest, smallest = totals.amax(dim=0), totals[:num_reachable].amin(dim=0) / totals.amax(dim=0)  # [b] each
+    largest = totals.amax(dim=0)  # [b]
+    smallest = totals[:num_reachable].amin(dim=0) / largest
     run.exact &= (smallest >= _SMALLEST) | (num_frames <= frame)
     totals /= largest
     tokens /= largest
