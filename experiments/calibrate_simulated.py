@@ -1,9 +1,10 @@
 """How near is the simulated UASpeech to the real one? Compares the cross-speaker WRA of single teachers.
 
 Needs a workspace whose teachers are trained; they score every speaker's test productions here, without a dump:
-  kdspeech prepare simulated --size full
+  kdspeech prepare simulated --speakers all
   kdspeech pretrain && kdspeech train-teachers --speakers all
-  python experiments/calibrate_simulated.py --workspace workspace [--kind word] [--every 1] [--out FILE.md]
+  python experiments/calibrate_simulated.py --workspace workspace [--kind decoder] [--every 1] [--out FILE.md]
+The real teachers decoded with their attention decoders over open vocabulary: `decoder` is what is compared with them.
 Prints band means, their differences and the rank correlation of the speakers' mean difficulty; writes them as Markdown
 with a heat map of both matrices beside it, as SVG. What a teacher has scored is kept until its checkpoint changes.
 """
@@ -225,7 +226,7 @@ def main() -> int:
     """Compares, prints and writes. Exit codes: 0 near enough, 1 not, or nothing to compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workspace", type=Path, default=Path("workspace"))
-    parser.add_argument("--kind", default="word", choices=_KINDS, help="how teachers decode  [default: word]")
+    parser.add_argument("--kind", default="decoder", choices=_KINDS, help="how teachers decode  [default: decoder]")
     parser.add_argument("--every", type=int, default=1, help="score every n-th test production only  [default: 1]")
     parser.add_argument("--out", type=Path, help="Markdown file  [default: reports/calibration.md of the workspace]")
     options = parser.parse_args()

@@ -65,19 +65,19 @@ class SeverityModel:
         variability=0.03,
     )
     severe: Condition = Condition(
-        tempo=0.5,
-        pauses=1.5,
-        pause_s=0.2,
-        tract_warp=0.1,
-        centralisation=0.6,
-        widening=2.0,
-        flattening=0.9,
-        jitter=0.04,
-        shimmer_db=1.5,
-        breath_db=10.0,
-        substitution=0.75,
-        slip=0.2,
-        variability=0.2,
+        tempo=0.4,
+        pauses=2.0,
+        pause_s=0.25,
+        tract_warp=0.12,
+        centralisation=0.8,
+        widening=2.3,
+        flattening=1.0,
+        jitter=0.05,
+        shimmer_db=2.0,
+        breath_db=3.0,
+        substitution=1.0,
+        slip=0.4,
+        variability=0.3,
     )
 
     def at(self, severity: float) -> Condition:

@@ -7,24 +7,24 @@ from kdspeech.errors import KdspeechError
 from kdspeech.simulation.draws import uniform
 from kdspeech.simulation.synthesiser import Voice
 
-# Speaker -> espeak-ng variant and severity of the dysarthria (0 none, 1 the most). The severities are to be calibrated
-# by how well recognisers of other speakers understand each speaker of the real corpus.
+# Speaker -> espeak-ng variant and severity of the dysarthria (0 none, 1 the most). The severities are calibrated by how
+# well recognisers of other speakers understand each speaker of the real corpus: experiments/calibrate_simulated.py.
 _CAST: dict[str, tuple[str, float]] = {
     "M04": ("m8", 1.0),
-    "F03": ("f1", 0.93),
-    "M12": ("david", 0.95),
-    "M01": ("m2", 0.85),
-    "M07": ("m4", 0.70),
-    "F02": ("f2", 0.75),
+    "F03": ("f1", 0.95),
+    "M12": ("david", 0.97),
+    "M01": ("m2", 1.0),
+    "M07": ("m4", 0.75),
+    "F02": ("f2", 0.83),
     "M16": ("m5", 0.55),
-    "M05": ("m6", 0.60),
-    "F04": ("f3", 0.45),
-    "M11": ("m7", 0.55),
-    "M09": ("m1", 0.20),
-    "M14": ("m3", 0.25),
-    "M08": ("benjamin", 0.15),
-    "M10": ("adam", 0.05),
-    "F05": ("f4", 0.10),
+    "M05": ("m6", 0.645),
+    "F04": ("f3", 0.43),
+    "M11": ("m7", 0.64),
+    "M09": ("m1", 0.07),
+    "M14": ("m3", 0.17),
+    "M08": ("benjamin", 0.05),
+    "M10": ("adam", 0.0),
+    "F05": ("f4", 0.02),
 }
 # Of every band, M08 among them: enough to show what teachers of other speakers can do.
 SMALL_CAST = ("M01", "F02", "M05", "F04", "M08", "F05")

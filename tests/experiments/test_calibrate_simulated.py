@@ -27,7 +27,7 @@ def script() -> ModuleType:
 
 
 def _scores(names: list[str], wra: np.ndarray) -> dict[str, dict[str, dict[str, float]]]:
-    return {t: {"word": {s: float(wra[i, j]) for j, s in enumerate(names)}} for i, t in enumerate(names)}
+    return {t: {"decoder": {s: float(wra[i, j]) for j, s in enumerate(names)}} for i, t in enumerate(names)}
 
 
 def _run(script: ModuleType, monkeypatch: pytest.MonkeyPatch, root: Path, names: list[str], wra: np.ndarray) -> int:
@@ -76,7 +76,7 @@ def test_a_few_speakers_are_compared_with_the_same_few(script: ModuleType) -> No
     names = ["M01", "M08", "F05"]
     wra = np.array([[30.0, 56.0, 50.0], [10.0, 90.0, 80.0], [20.0, 70.0, 95.0]])
     real = script.read_real()
-    simulated = script.cross_wra(_scores(names, wra), "word", real.speakers)
+    simulated = script.cross_wra(_scores(names, wra), "decoder", real.speakers)
     assert simulated.speakers == ("F05", "M08", "M01")
     lines, correlation = script.compare(real.restricted(simulated.speakers), simulated)
     others = {line.band: (line.real, line.simulated) for line in lines if line.what == "others"}
@@ -87,4 +87,4 @@ def test_a_few_speakers_are_compared_with_the_same_few(script: ModuleType) -> No
 
 def test_without_teachers_it_says_what_to_run(script: ModuleType) -> None:
     with pytest.raises(KdspeechError, match="train-teachers"):
-        script.cross_wra({}, "word", ["M08"])
+        script.cross_wra({}, "decoder", ["M08"])
