@@ -189,7 +189,7 @@ class PretrainingConfig(Strict):
     """What `kdspeech pretrain` makes: an encoder with a CTC head, and the start of all teachers."""
 
     encoder_config: dict[str, Any] | None = None  # of NeMo's ConformerEncoder; None: the student's own
-    utterances: int = Field(gt=0)  # spread evenly over the lexicon
+    utterances_per_word: int = Field(gt=0)  # of the lexicon: a larger one takes longer to learn
     valid_utterances: int = Field(200, gt=0)  # voices apart, only watched
     voices: VoicesConfig = VoicesConfig()
     colouring: ColouringConfig = ColouringConfig()

@@ -82,7 +82,8 @@ def synthesise(
         console.remark(f"{folder} holds these synthetic utterances already.")
         return _read(folder)
     synthesiser()  # says at once if it is missing
-    count = config.utterances + config.valid_utterances
+    num_train = config.utterances_per_word * len(words)
+    count = num_train + config.valid_utterances
     with replacing_folder(folder) as temporary:
         chunks = [list(range(start, count, jobs)) for start in range(jobs)]
         arguments = [(temporary, tuple(words), tuple(min_samples), config, seed, chunk) for chunk in chunks]
@@ -103,7 +104,7 @@ def synthesise(
 
 
 def _made_of(words: Sequence[str], min_samples: Sequence[int], config: PretrainingConfig, seed: int) -> str:
-    settings = config.model_dump(mode="json", include={"utterances", "valid_utterances", "voices", "colouring"})
+    settings = config.model_dump(mode="json", include={"utterances_per_word", "valid_utterances", "voices", "colouring"})
     return sha256_of_text(json.dumps([list(words), list(min_samples), settings, seed], sort_keys=True))
 
 
@@ -139,7 +140,7 @@ def _speak_chunk(
             duration=len(spoken.waveform) / SAMPLE_RATE,
             text=words[index],
             speaker=SPEAKER,
-            split="train" if number < config.utterances else "valid",
+            split="train" if number < config.utterances_per_word * len(words) else "valid",
         )
         made.append((utterance, spoken.voice))
     return made

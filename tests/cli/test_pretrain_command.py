@@ -37,12 +37,12 @@ def test_flags_reach_the_library(
     calls = catch(monkeypatch, "kdspeech.pretraining.pretrain.pretrain")
     done = run_cli("pretrain", "--workspace", workspace.root, *PRETRAINED)
     assert (done.exit_code, done.stdout) == (0, f"{workspace.root}/pretrained/encoder.nemo\n")
-    flags = ("--seed", 3, "--jobs", 1, "--force", "--no-evaluate", "--set", "pretraining.utterances=50")
+    flags = ("--seed", 3, "--jobs", 1, "--force", "--no-evaluate", "--set", "pretraining.utterances_per_word=50")
     assert run_cli("pretrain", "--workspace", workspace.root, *PRETRAINED, *flags).exit_code == 0
     first, second = ({key: call[key] for key in ("seed", "jobs", "force", "evaluate")} for call in calls)
     assert first == {"seed": 0, "jobs": None, "force": False, "evaluate": True}
     assert second == {"seed": 3, "jobs": 1, "force": True, "evaluate": False}
-    assert calls[1]["recipe"].pretraining.utterances == 50
+    assert calls[1]["recipe"].pretraining.utterances_per_word == 50
 
 
 def test_a_recipe_without_pretraining_names_one_that_has(workspace: Workspace, run_cli: Callable[..., Any]) -> None:

@@ -31,7 +31,7 @@ WORDS = ("one", "two", "six")
 def recipe(**changes: Any) -> Recipe:
     """Two epochs of the encoder on 24 utterances."""
     encoder = FitConfig(epochs=2, batch_size=8, learning_rate=1e-3)
-    values: dict[str, Any] = {"utterances": 24, "valid_utterances": 6, "encoder": encoder, "teacher": encoder}
+    values: dict[str, Any] = {"utterances_per_word": 8, "valid_utterances": 6, "encoder": encoder, "teacher": encoder}
     small = PretrainingConfig.model_validate({**values, **changes})
     return tiny_recipe().model_copy(update={"pretraining": small})
 
@@ -74,7 +74,7 @@ def test_what_is_finished_is_skipped(workspace: Workspace, capsys: pytest.Captur
 
 @pytest.mark.parametrize(
     ("settings", "named"),
-    [({"seed": 1}, "seed was 0, now 1"), ({"recipe": recipe(utterances=27)}, "pretraining.utterances was 24, now 27")],
+    [({"seed": 1}, "seed was 0, now 1"), ({"recipe": recipe(utterances_per_word=9)}, "pretraining.utterances_per_word was 8, now 9")],
 )
 def test_other_settings_are_refused_until_forced(workspace: Workspace, settings: dict[str, Any], named: str) -> None:
     first = make(workspace)

@@ -19,7 +19,7 @@ pytest.importorskip("espeakng_loader")
 
 WORDS = ("one", "two", "six")
 FIT = FitConfig(epochs=1, learning_rate=1e-3)
-CONFIG = PretrainingConfig(utterances=9, valid_utterances=3, encoder=FIT, teacher=FIT)
+CONFIG = PretrainingConfig(utterances_per_word=3, valid_utterances=3, encoder=FIT, teacher=FIT)
 
 
 def make(folder: Path, seed: int = 0, jobs: int = 1, config: PretrainingConfig = CONFIG) -> SyntheticCorpus:
