@@ -146,7 +146,7 @@ class PseudoLabeller:
         return labels
 
     def _together(self, utt_id: str, student: Mapping[str, np.ndarray] | None, progress: float) -> np.ndarray:
-        total = np.zeros(len(self.lexicon.words), dtype=np.float32)
+        total: np.ndarray = np.zeros(len(self.lexicon.words), dtype=np.float32)
         if self.teachers is not None:
             total = total + self.teachers[utt_id]
         if student is not None:
