@@ -18,6 +18,7 @@ COMMANDS = {
     "eval": "Score a student on the speaker it never heard.",
     "diagnose": "Find out why a run fails: nine checks, and the first cause.",
     "loso": "Hold every speaker out in turn and print the table.",
+    "report": "Write a page about a run, or about several side by side.",
     "score": "Score any system's output against references.",
     "compare": "Tell whether one system is better than another.",
     "combine": "Combine several systems' output by vote or ROVER.",

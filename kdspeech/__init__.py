@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kdspeech.evaluation.evaluate import evaluate
     from kdspeech.evaluation.loso import loso
     from kdspeech.pretraining.pretrain import pretrain
+    from kdspeech.run_report.report import write_report
     from kdspeech.scoring.score_files import score
     from kdspeech.simulation.prepare import prepare_simulated
     from kdspeech.targets.aggregate import aggregate
@@ -37,6 +38,7 @@ __all__ = [
     "score",
     "train",
     "train_teachers",
+    "write_report",
 ]
 
 _HOMES = {
@@ -54,6 +56,7 @@ _HOMES = {
     "score": "scoring.score_files",
     "train": "training.train",
     "train_teachers": "teaching.train_teachers",
+    "write_report": "run_report.report",
 }
 
 

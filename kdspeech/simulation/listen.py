@@ -1,18 +1,15 @@
 """The listening page: one word by every simulated speaker, with its spectrogram."""
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from scipy.signal import stft
 
 from kdspeech import console
 from kdspeech.audio import SAMPLE_RATE, load_audio
 from kdspeech.corpora.uaspeech_speakers import BANDS
+from kdspeech.report.media import data_uri, spectrogram_png
 from kdspeech.report.page import write_page
 from kdspeech.report.table import Table
 from kdspeech.simulation.articulation import substitution_table
@@ -22,10 +19,6 @@ from kdspeech.simulation.speakers import SimulatedSpeaker
 from kdspeech.simulation.synthesiser import Voice, synthesiser
 
 _WORD, _BLOCK = "november", "B1"
-_WINDOW = 96  # samples; 6 ms: wide bands, so that formants show and harmonics do not
-_HOP = 64  # samples; 4 ms a pixel
-_HEIGHT = 128  # pixels for 0-8 kHz
-_RANGE_DB = 55.0  # from white to black
 _WHOLE_S = 2.4  # seconds over the width of a picture, at least
 
 
@@ -105,30 +98,10 @@ def _voiced(
         severity=f"{speaker.severity:.2f}",
         said=" ".join(table.apply(synthesiser().phonemes(production.text, speaker.voice))),
         duration_s=len(waveform) / SAMPLE_RATE,
-        audio=_data_uri("audio/wav", path.read_bytes()),
-        picture=_data_uri("image/png", spectrogram_png(waveform)),
+        audio=data_uri("audio/wav", path.read_bytes()),
+        picture=data_uri("image/png", spectrogram_png(waveform)),
         width=len(waveform) / SAMPLE_RATE / whole_s,
     )
-
-
-def spectrogram_png(waveform: np.ndarray) -> bytes:
-    """A wide-band spectrogram, 0-8 kHz from bottom to top, 4 ms a pixel, black the loudest.
-
-    Args:
-        waveform: float32 [N] at 16 kHz.
-    """
-    _, _, spectrum = stft(waveform, SAMPLE_RATE, nperseg=_WINDOW, noverlap=_WINDOW - _HOP, nfft=2 * _HEIGHT)
-    level_db = 20 * np.log10(np.abs(spectrum[1:]) + 1e-10)  # [128, T]
-    level_db += 6.0 * np.log2(np.arange(1, _HEIGHT + 1) / _HEIGHT)[:, None]  # against the slope of speech
-    darkness = np.clip(1 + (level_db - level_db.max()) / _RANGE_DB, 0, 1)
-    picture = Image.fromarray((255 * (1 - darkness[::-1])).astype(np.uint8), mode="L")
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def _data_uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _conditions(cast: Sequence[SimulatedSpeaker], settings: CorpusSettings) -> Table:

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from kdspeech.audio import SAMPLE_RATE
+from kdspeech.report.media import spectrogram_png
 from kdspeech.simulation import corpus
 from kdspeech.simulation.corpus import CorpusSettings, speak_part
-from kdspeech.simulation.listen import spectrogram_png, write_listening_page
+from kdspeech.simulation.listen import write_listening_page
 from kdspeech.simulation.words import all_words
 
 pytest.importorskip("espeakng_loader")

@@ -1,0 +1,67 @@
+"""`kdspeech report`."""
+
+from pathlib import Path
+
+import click
+
+from kdspeech.choices import MODES
+from kdspeech.cli.options import adapt_option, common_options, labels_option
+
+
+@click.command("report")
+@click.argument("runs", nargs=-1, metavar="[RUN]...", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--held-out", metavar="SPEAKER", help="Of the newest run that fits: the speaker it never heard.")
+@click.option("--mode", type=click.Choice(MODES), help="Training mode of the run.  [default: the newest run's]")
+@labels_option
+@adapt_option
+@click.option("--seed", type=int, help="Seed of the run.  [default: the newest run's]")
+@click.option("--decode-mode", metavar="NAME", help="How single answers are decoded.  [default: the first evaluated]")
+@click.option("--no-audio", is_flag=True, help="Leave the recordings out of the page.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The page.  [default: in the workspace's reports]"
+)
+@common_options
+def command(
+    workspace: Path,
+    runs: tuple[Path, ...],
+    held_out: str | None,
+    mode: str | None,
+    labels: float,
+    adapt_unlabelled: bool,
+    seed: int | None,
+    decode_mode: str | None,
+    no_audio: bool,
+    out: Path | None,
+) -> None:
+    """Write one HTML page about a run, or about several side by side; it needs no network and no other file.
+
+    Rates with intervals beside the teachers', confusions, learning curves, reliability, alignments to look at and
+    recordings to listen to, and where the run comes from. What is missing is left out, and the page says why.
+
+    Run folders of the same recipe and mode count as one system, on several speakers or with several seeds.
+
+    \b
+    kdspeech report --held-out M08 --mode decoder-kd
+    kdspeech report workspace/runs/*/*/labels/seed0 workspace/runs/*/*/decoder-kd/seed0
+    """
+    from kdspeech import console, students
+    from kdspeech.run_report.report import print_report, write_report
+    from kdspeech.runs import find_run
+    from kdspeech.supervision import Supervision
+    from kdspeech.workspace import Workspace
+
+    place = Workspace(workspace)
+    supervision = Supervision(labels, adapt_unlabelled)
+    if runs and (held_out or mode or seed is not None or supervision != Supervision()):
+        raise click.UsageError("Name run folders, or say by --held-out, --mode and --seed which one; not both.")
+    if mode is None and supervision != Supervision():
+        raise click.UsageError("--labels and --adapt-unlabelled need the run's --mode.")
+    if held_out is not None:
+        place.check_speakers([held_out])
+    if not runs:
+        variant = None if mode is None else supervision.variant(mode)  # type: ignore[arg-type]
+        run = find_run(place, held_out=held_out, mode=variant, seed=seed, unfinished=True)
+        console.remark(f"Taking {run}, the newest run that fits.")
+        runs = (run,)
+    path = write_report(place, runs, students=students, out=out, decode_mode=decode_mode, audio=not no_audio)
+    print_report(path)

@@ -1,0 +1,138 @@
+"""The runs that a page is about, read from their folders."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdspeech.choices import DEFAULT_CHECKPOINT
+from kdspeech.corpora.utterance import Utterance
+from kdspeech.errors import RunError
+from kdspeech.evaluation.results import EvaluationResult
+from kdspeech.files import read_json, sha256_of_file
+from kdspeech.runs import RunFolder
+from kdspeech.supervision import variant_of
+from kdspeech.workspace import Workspace
+
+_TITLES = {"ctc": "greedy CTC", "decoder": "attention decoder", "lexicon": "closed lexicon"}
+_PREFIX = "results-"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One run."""
+
+    run: RunFolder
+    system: str  # what runs of other speakers and seeds share: "decoder-kd student"
+    config: Mapping[str, Any]
+    proof: Mapping[str, Any]  # empty where the run has none
+    provenance: Mapping[str, Any]
+    results: Mapping[str, EvaluationResult]  # by the rest of the file's name: ctc, decoder, joint-beam8-best
+    stale: tuple[str, ...]  # results of another checkpoint than the folder's: not used
+    epochs: Sequence[Mapping[str, Any]]  # metrics.jsonl
+    utterances: Mapping[str, Utterance]  # of the held-out speaker; empty if the workspace's manifest is another one now
+
+    @property
+    def held_out(self) -> str:
+        return str(self.config["held_out"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.config["seed"])
+
+    @property
+    def name(self) -> str:
+        """The run in a few words."""
+        return f"{self.system}, {self.held_out} held out, seed {self.seed}"
+
+    @property
+    def num_adaptation(self) -> int:
+        """Recordings of the held-out speaker that the student heard without their transcripts."""
+        return int(self.proof.get("num_adaptation", 0))
+
+
+def title_of(decoding: str) -> str:
+    """A decode mode as people call it; what has options keeps the name of its file."""
+    return _TITLES.get(decoding, decoding)
+
+
+def load_subjects(workspace: Workspace, runs: Sequence[Path]) -> list[Subject]:
+    """Reads runs, finished or not.
+
+    Raises:
+        RunError: a folder is no run, or a results file cannot be read.
+        ManifestError: the workspace holds no corpus.
+    """
+    folders = [RunFolder(path) for path in dict.fromkeys(runs)]
+    configs = [folder.config() for folder in folders]
+    manifest_sha256 = sha256_of_file(workspace.manifest_path) if workspace.manifest_path.exists() else ""
+    return [
+        _load(workspace, folder, config, system, manifest_sha256)
+        for folder, config, system in zip(folders, configs, _systems(configs), strict=True)
+    ]
+
+
+def _load(
+    workspace: Workspace, run: RunFolder, config: Mapping[str, Any], system: str, manifest_sha256: str
+) -> Subject:
+    results, stale = _read_results(run)
+    same_corpus = config["inputs"]["manifest"] == manifest_sha256
+    spoken = [u for u in workspace.utterances if u.speaker == config["held_out"]] if same_corpus else []
+    return Subject(
+        run=run,
+        system=system,
+        config=config,
+        proof=_read_if_there(run.proof_path),
+        provenance=_read_if_there(run.path / "provenance.json"),
+        results=results,
+        stale=stale,
+        epochs=_read_epochs(run.metrics_path),
+        utterances={u.utt_id: u for u in spoken},
+    )
+
+
+def _systems(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each run is one of; runs that would be the same fold and seed of one system are several systems."""
+    recipes = {config["recipe"] for config in configs}
+    seen: Counter[tuple[object, ...]] = Counter()
+    names = []
+    for config in configs:
+        name = f"{variant_of(config)} student" + (f" ({config['recipe']})" if len(recipes) > 1 else "")
+        place = (name, config["held_out"], config["seed"])
+        seen[place] += 1
+        names.append(name if seen[place] == 1 else f"{name} #{seen[place]}")
+    return names
+
+
+def _read_results(run: RunFolder) -> tuple[dict[str, EvaluationResult], tuple[str, ...]]:
+    hashes: dict[str, str] = {}
+    results, stale = {}, []
+    known = list(_TITLES)
+    for path in sorted(run.path.glob(f"{_PREFIX}*.json")):
+        result = EvaluationResult.load(path)
+        checkpoint = result.settings.checkpoint or DEFAULT_CHECKPOINT
+        weights = run.checkpoints_dir / f"{checkpoint}.ckpt"
+        if checkpoint not in hashes:
+            hashes[checkpoint] = sha256_of_file(weights) if weights.exists() else ""
+        if hashes[checkpoint] not in ("", result.settings.checkpoint_sha256):
+            stale.append(path.name)
+        else:
+            results[path.stem.removeprefix(_PREFIX)] = result
+    order = sorted(results, key=lambda name: (known.index(name) if name in known else len(known), name))
+    return {name: results[name] for name in order}, tuple(stale)
+
+
+def _read_if_there(path: Path) -> Mapping[str, Any]:
+    row: dict[str, Any] = read_json(path) if path.exists() else {}
+    return row
+
+
+def _read_epochs(path: Path) -> list[Mapping[str, Any]]:
+    if not path.exists():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path} is not a log of epochs ({error}). Delete it, or train the run again.") from error
