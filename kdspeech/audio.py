@@ -1,7 +1,9 @@
 """Audio constants, and the one way in which a recording becomes a waveform."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -44,62 +46,95 @@ def load_audio(path: str | Path) -> np.ndarray:
     Raises:
         AudioError: the file is missing, unreadable, truncated, empty or holds NaN or infinity.
     """
-    recording = read_recording(path)
+    return waveform_of(read_recording(path))
+
+
+def waveform_of(recording: Recording) -> np.ndarray:
+    """float32 waveform [N]: mono, N = samples at SAMPLE_RATE."""
     mono = recording.mono  # [N]
     if recording.rate != SAMPLE_RATE:
         mono = soxr.resample(mono, recording.rate, SAMPLE_RATE, quality="HQ")
     return np.ascontiguousarray(mono, dtype=np.float32)
 
 
-def read_recording(path: str | Path) -> Recording:
+def read_recording(path: str | Path, max_duration_s: float | None = None) -> Recording:
     """Decodes a file and refuses it if it is broken.
 
+    Args:
+        max_duration_s: longer recordings are refused before they are decoded, as far as their header tells.
+
     Raises:
-        AudioError: the file is missing, unreadable, truncated, empty or holds NaN or infinity.
+        AudioError: the file is missing, unreadable, truncated, empty, too long or holds NaN or infinity.
     """
     path = Path(path)
     try:
-        with soundfile.SoundFile(path) as file:
-            expected_frames, rate, bits = file.frames, file.samplerate, _BITS.get(file.subtype)
-            samples = file.read(dtype="float32", always_2d=True)  # [N, C]
-    except (soundfile.LibsndfileError, OSError) as error:
-        if not path.exists():
-            raise AudioError(
-                f"{path}: the audio file does not exist. Check the manifest's paths.", "missing"
-            ) from error
+        with path.open("rb") as file:
+            return decode_recording(file, str(path), max_duration_s)
+    except FileNotFoundError as error:
+        raise AudioError(f"{path}: the audio file does not exist. Check the manifest's paths.", "missing") from error
+    except OSError as error:
         raise AudioError(f"{path}: not a readable audio file ({error}). Replace it or leave it out.") from error
+
+
+def decode_recording(file: BinaryIO | bytes, name: str, max_duration_s: float | None = None) -> Recording:
+    """Decodes an open file, or a file's bytes, and refuses it if it is broken.
+
+    Args:
+        name: of the recording, for messages.
+        max_duration_s: as for `read_recording`.
+
+    Raises:
+        AudioError: unreadable, truncated, empty, too long or holding NaN or infinity.
+    """
+    file = io.BytesIO(file) if isinstance(file, bytes) else file
+    try:
+        with soundfile.SoundFile(file) as sound:
+            expected_frames, rate, bits = sound.frames, sound.samplerate, _BITS.get(sound.subtype)
+            _check_duration(expected_frames / rate, name, max_duration_s)
+            samples = sound.read(dtype="float32", always_2d=True)  # [N, C]
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"{name}: not a readable audio file ({error}). Replace it or leave it out.") from error
     if len(samples) == 0:
-        raise AudioError(f"{path}: the recording is empty (0 samples). Replace it or leave it out.", "empty")
-    if len(samples) < expected_frames or _wav_is_cut_short(path):
+        raise AudioError(f"{name}: the recording is empty (0 samples). Replace it or leave it out.", "empty")
+    if len(samples) < expected_frames or _wav_is_cut_short(file):
         raise AudioError(
-            f"{path}: the recording is truncated: its header promises more than the {len(samples)} samples found. "
+            f"{name}: the recording is truncated: its header promises more than the {len(samples)} samples found. "
             "Copy the file again or leave it out.",
             "truncated",
         )
     if not np.isfinite(samples).all():
         raise AudioError(
-            f"{path}: the recording holds NaN or infinite samples. Replace it or leave it out.", "not finite"
+            f"{name}: the recording holds NaN or infinite samples. Replace it or leave it out.", "not finite"
         )
     return Recording(samples, rate, bits)
 
 
-def _wav_is_cut_short(path: Path) -> bool:
+def _check_duration(duration_s: float, name: str, max_duration_s: float | None) -> None:
+    if max_duration_s is not None and duration_s > max_duration_s:
+        raise AudioError(
+            f"{name}: the recording lasts {duration_s:.1f} s, at most {max_duration_s:g} s are taken. Cut it into "
+            "single utterances.",
+            "too long",
+        )
+
+
+def _wav_is_cut_short(file: BinaryIO) -> bool:
     """True if a RIFF/WAVE file's data chunk promises more bytes than the file holds.
 
     libsndfile silently shortens such a file to what is there, so the header is read here.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        header = file.read(12)
-        if header[:4] != b"RIFF" or header[8:12] != b"WAVE":
-            return False
-        position = 12
-        while position + 8 <= size:
-            file.seek(position)
-            chunk = file.read(8)
-            length = int.from_bytes(chunk[4:8], "little")
-            if chunk[:4] == b"data":
-                streamed = length in (0, 0xFFFFFFFF)  # length unknown when the header was written
-                return not streamed and position + 8 + length > size
-            position += 8 + length + length % 2
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    header = file.read(12)
+    if header[:4] != b"RIFF" or header[8:12] != b"WAVE":
+        return False
+    position = 12
+    while position + 8 <= size:
+        file.seek(position)
+        chunk = file.read(8)
+        length = int.from_bytes(chunk[4:8], "little")
+        if chunk[:4] == b"data":
+            streamed = length in (0, 0xFFFFFFFF)  # length unknown when the header was written
+            return not streamed and position + 8 + length > size
+        position += 8 + length + length % 2
     return False
