@@ -14,6 +14,7 @@ class Scale:
     low: float
     high: float
     logarithmic: bool = False
+    whole: bool = False  # only whole numbers are labelled
 
     def place(self, value: float) -> float:
         """From 0 at the low end to 1 at the high end; what lies beyond stands at the end."""
@@ -34,6 +35,8 @@ class Scale:
             return [self.low]
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * s for s in _STEPS if power * s >= rough * (1 - 1e-9))
+        if self.whole:
+            step = float(math.ceil(step - 1e-9))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [round(index * step, 12) for index in range(first, last + 1)]
 
@@ -52,4 +55,5 @@ def scale_over(values: Iterable[float], logarithmic: bool = False, from_zero: bo
     low, high = (0.0 if from_zero and not logarithmic else min(known)), max(known)
     if low == high:
         low, high = (low / 2, high * 2) if logarithmic else (low - 0.5, high + 0.5)
-    return Scale(low, high, logarithmic)
+    whole = not logarithmic and all(float(value).is_integer() for value in known)
+    return Scale(low, high, logarithmic, whole)

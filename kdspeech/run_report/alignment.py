@@ -91,7 +91,7 @@ def look(student: Student, encoded: Encoded, has_decoder: bool) -> list[Look]:
                 ctc_text=text,
                 spans=_spans(student, log_probs[b, :num_frames]),
                 decoder_text=decoded[b].text if decoded else None,
-                decoder_pieces=(*(student.vocabulary.pieces[i] for i in ids), "end"),
+                decoder_pieces=(*(_shown(student.vocabulary.pieces[i]) for i in ids), "end"),
                 attention=None if attention is None else attention[b, : len(ids) + 1, :num_frames].cpu().numpy(),
             )
         )
@@ -119,7 +119,12 @@ def _spans(student: Student, log_probs: torch.Tensor) -> tuple[Span, ...]:
     spans, start = [], 0
     for column, count in zip(columns.tolist(), counts.tolist(), strict=True):
         if column != student.vocabulary.blank_id:
-            piece = student.vocabulary.pieces[column]
+            piece = _shown(student.vocabulary.pieces[column])
             spans.append(Span(piece, start, start + count, probabilities[:, column]))
         start += count
     return tuple(spans)
+
+
+def _shown(piece: str) -> str:
+    """A piece without SentencePiece's mark of a new word; the mark alone as a box that can be seen."""
+    return piece.removeprefix("\N{LOWER ONE EIGHTH BLOCK}") or "\N{OPEN BOX}"

@@ -21,7 +21,7 @@ from kdspeech.uncertainty.units import SpeakerUnits, group_units
 from kdspeech.workspace import Workspace
 
 STUDENT, BASELINE, ORACLE = 0, 1, 2
-_REPLICATES = 2_000
+QUICK = 2_000  # replicates of the bootstrap where there are many bars or points
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class Field:
         right = np.array([[contender.shares[i] for contender in contenders] for i in ids])
         return group_units([self.speaker_of[i] for i in ids], [self.production_of.get(i, "") for i in ids], right)
 
-    def wra(self, contender: Contender, utt_ids: Iterable[str]) -> Estimate:
+    def wra(self, contender: Contender, utt_ids: Iterable[str], num_replicates: int = QUICK) -> Estimate:
         """% right, each speaker counting the same, with its interval."""
-        return estimate(self.units([contender], utt_ids))
+        return estimate(self.units([contender], utt_ids), num_replicates)
 
 
-def estimate(units: Sequence[SpeakerUnits]) -> Estimate:
+def estimate(units: Sequence[SpeakerUnits], num_replicates: int = QUICK) -> Estimate:
     """The macro mean of the first column, %, with its interval: over speakers and productions, as far as there are."""
-    (interval,) = bootstrap_intervals(units, [macro(1)], _REPLICATES)
+    (interval,) = bootstrap_intervals(units, [macro(1)], num_replicates)
     return Estimate(float(macro(1)(observed(units))[0]), interval)
 
 

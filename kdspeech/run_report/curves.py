@@ -7,6 +7,7 @@ from kdspeech.report.line_chart import Line, LineChart, Point, line_chart
 from kdspeech.run_report.subject import Subject
 
 _STEERING = ("train_learning_rate", "train_gradient_norm", "train_valid_frame_ratio")
+_MOST_TOGETHER = 8  # runs: more lines cannot be told apart
 _NAMES = {
     "train_loss": "weighted sum, train",
     "valid_ctc_loss": "ctc, validation",
@@ -39,6 +40,21 @@ def learning_curves(subject: Subject) -> list[LineChart]:
         lines = [line for name in names if (line := _line(epochs, name)).points]
         if lines:
             charts.append(line_chart(caption, "epoch", y_label, lines, rules=stages, **options))
+    return charts
+
+
+def curves_together(subjects: Sequence[Subject]) -> list[LineChart]:
+    """Two to eight runs over one another: validation WRA, and the loss that they minimise."""
+    if not 2 <= len(subjects) <= _MOST_TOGETHER:
+        return []
+    charts = []
+    for caption, y_label, column, options in (
+        ("Validation WRA of all runs, greedy CTC", "WRA %", "valid_ctc_wra", {"percent": True}),
+        ("Weighted sum of the losses of all runs, train", "loss, logarithmic", "train_loss", {"logarithmic": True}),
+    ):
+        lines = [Line(s.name, line.points) for s in subjects if (line := _line(s.epochs, column)).points]
+        if len(lines) > 1:
+            charts.append(line_chart(caption, "epoch", y_label, lines, **options))
     return charts
 
 

@@ -6,18 +6,17 @@ from kdspeech.report.bar_chart import Bar, BarChart, BarGroup
 from kdspeech.report.table import Table
 from kdspeech.run_report.contenders import STUDENT, Contender, Field
 from kdspeech.run_report.subject import title_of
+from kdspeech.uncertainty.bootstrap import NUM_REPLICATES
 from kdspeech.uncertainty.compare import weigh
 
-_COLUMNS = ("system", "decoded by", "WRA %, mean over speakers", "95 % interval", "right", "WER %", "CER %", "speakers")
+_COLUMNS = ("system", "decoded by", "WRA %", "95 % interval", "right", "WER %", "CER %", "speakers")
 
 
 def headline(field: Field) -> Table:
     """A row for each system and decode mode."""
     rows = []
-    for contender in field.contenders:
-        if contender.decoding not in field.decodings:
-            continue
-        found, scores = field.wra(contender, contender.shares), contender.scores
+    for contender in (contender for decoding in field.decodings for contender in field.of(decoding)):
+        found, scores = field.wra(contender, contender.shares, NUM_REPLICATES), contender.scores
         speakers = {field.speaker_of[utt_id] for utt_id in contender.shares}
         rows.append(
             (
@@ -31,7 +30,7 @@ def headline(field: Field) -> Table:
                 str(len(speakers)),
             )
         )
-    return Table("Word recognition accuracy on speakers never heard", _COLUMNS, rows, text=(1,))
+    return Table("Word recognition accuracy (WRA) on held-out speakers, mean over speakers", _COLUMNS, rows, text=(1,))
 
 
 def differences(field: Field) -> Table | None:

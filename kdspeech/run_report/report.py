@@ -17,7 +17,7 @@ from kdspeech.run_report.alignment import look
 from kdspeech.run_report.conditions import Answered, reliability, wra_by_length
 from kdspeech.run_report.confusions import confusion_map, pair_table
 from kdspeech.run_report.contenders import Field, make_field
-from kdspeech.run_report.curves import learning_curves
+from kdspeech.run_report.curves import curves_together, learning_curves
 from kdspeech.run_report.listening import Drawing, Heard, Recordings, chosen, draw, worst
 from kdspeech.run_report.origins import fold_checks, origin_table, warnings
 from kdspeech.run_report.rates import charts_by, differences, headline
@@ -96,6 +96,7 @@ def write_report(
             for system, answers in answered.items()
         ],
         curves=[(s.name, learning_curves(s)) for s in subjects if s.epochs],
+        curves_together=curves_together(subjects),
         conditions=[chart for chart in (wra_by_length(answered, spoken), reliability(answered)) if chart],
         drawings=drawings,
         worst=heard,

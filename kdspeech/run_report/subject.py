@@ -80,11 +80,12 @@ def _load(
     results, stale = _read_results(run)
     same_corpus = config["inputs"]["manifest"] == manifest_sha256
     spoken = [u for u in workspace.utterances if u.speaker == config["held_out"]] if same_corpus else []
+    proof = _read_if_there(run.proof_path)
     return Subject(
         run=run,
-        system=system,
+        system=f"{system}, transductive" if proof.get("num_adaptation") else system,
         config=config,
-        proof=_read_if_there(run.proof_path),
+        proof=proof,
         provenance=_read_if_there(run.path / "provenance.json"),
         results=results,
         stale=stale,
