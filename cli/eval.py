@@ -5,38 +5,16 @@ from typing import Any
 
 import click
 
-from kdspeech.choices import CHECKPOINTS, DECODE_MODES, DEFAULT_CHECKPOINT, MODES, Checkpoint, DecodeMode, Mode
+from kdspeech.choices import Checkpoint, DecodeMode, Mode
 from kdspeech.cli.decoding_options import chosen_options, decoding_options
-from kdspeech.cli.options import adapt_option, common_options, force_option, labels_option
+from kdspeech.cli.options import common_options, force_option
+from kdspeech.cli.run_options import chosen_run, decode_mode_option, run_options
 
 
 @click.command("eval")
-@click.option("--held-out", metavar="SPEAKER", help="The speaker that the student never heard.")
-@click.option("--mode", type=click.Choice(MODES), help="Training mode of the run.  [default: the newest run's]")
-@labels_option
-@adapt_option
-@click.option("--seed", type=int, help="Seed of the run.  [default: the newest run's]")
-@click.option(
-    "--run",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Run folder; without it the newest finished run that fits is taken.",
-)
-@click.option(
-    "--decode-mode",
-    type=click.Choice(DECODE_MODES),
-    default="ctc",
-    show_default=True,
-    help="ctc: greedy; ctc-beam: NeMo's beam search; decoder: the attention decoder, greedy unless --beam is given; "
-    "joint: CTC and attention rescore the decoder's beam; lexicon: the likeliest word of the closed list by CTC.",
-)
+@decode_mode_option
 @decoding_options
-@click.option(
-    "--checkpoint",
-    type=click.Choice(CHECKPOINTS),
-    default=DEFAULT_CHECKPOINT,
-    show_default=True,
-    help="The last epoch's, or the best on the training speakers' held-back productions.",
-)
+@run_options
 @force_option
 @common_options
 def command(
@@ -66,23 +44,11 @@ def command(
     from kdspeech import console, students
     from kdspeech.evaluation.evaluate import evaluate, results_path
     from kdspeech.evaluation.results import print_result
-    from kdspeech.runs import find_run
-    from kdspeech.supervision import Supervision
     from kdspeech.workspace import Workspace
 
     chosen = chosen_options(decode_mode, options)
-    supervision = Supervision(labels, adapt_unlabelled)
-    if mode is None and supervision != Supervision():
-        raise click.UsageError("--labels and --adapt-unlabelled need the run's --mode.")
-    if run is not None and (held_out or mode or seed is not None):
-        raise click.UsageError("--run names one run; leave out --held-out, --mode and --seed.")
     place = Workspace(workspace)
-    if held_out is not None:
-        place.check_speakers([held_out])
-    if run is None:
-        variant = None if mode is None else supervision.variant(mode)
-        run = find_run(place, held_out=held_out, mode=variant, seed=seed)
-        console.remark(f"Taking {run}, the newest finished run that fits.")
+    run = chosen_run(place, run, held_out, mode, labels, adapt_unlabelled, seed)
     result = evaluate(place, run, decode_mode, students=students, options=chosen, checkpoint=checkpoint, force=force)
     print_result(result)
     console.result(f"Every utterance: {results_path(run, decode_mode, checkpoint, chosen)}")

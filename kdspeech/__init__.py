@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from kdspeech.targets.aggregate import aggregate
     from kdspeech.teaching.train_teachers import train_teachers
     from kdspeech.training.train import train
+    from kdspeech.transcription.transcribe import transcribe
+    from kdspeech.transcription.transcriber import Transcriber
     from kdspeech.uncertainty.compare import compare
     from kdspeech.workspace import Workspace
 
 __all__ = [
+    "Transcriber",
     "Workspace",
     "aggregate",
     "combine",
@@ -42,6 +45,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Transcriber": "transcription.transcriber",
     "Workspace": "workspace",
     "aggregate": "targets.aggregate",
     "combine": "combination.combine",

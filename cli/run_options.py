@@ -1,0 +1,83 @@
+"""The flags that choose a finished run, for every command that decodes with a student."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kdspeech.choices import CHECKPOINTS, DECODE_MODES, DEFAULT_CHECKPOINT, MODES, Mode
+from kdspeech.cli.options import adapt_option, labels_option
+
+if TYPE_CHECKING:
+    from kdspeech.workspace import Workspace
+
+_OPTIONS = (
+    click.option("--held-out", metavar="SPEAKER", help="The speaker that the student never heard."),
+    click.option("--mode", type=click.Choice(MODES), help="Training mode of the run.  [default: the newest run's]"),
+    labels_option,
+    adapt_option,
+    click.option("--seed", type=int, help="Seed of the run.  [default: the newest run's]"),
+    click.option(
+        "--run",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Run folder; without it the newest finished run that fits is taken.",
+    ),
+    click.option(
+        "--checkpoint",
+        type=click.Choice(CHECKPOINTS),
+        default=DEFAULT_CHECKPOINT,
+        show_default=True,
+        help="The last epoch's, or the best on the training speakers' held-back productions.",
+    ),
+)
+
+
+def run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the flags; the command gives all but --checkpoint to `chosen_run`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+decode_mode_option = click.option(
+    "--decode-mode",
+    type=click.Choice(DECODE_MODES),
+    default="ctc",
+    show_default=True,
+    help="ctc: greedy; ctc-beam: NeMo's beam search; decoder: the attention decoder, greedy unless --beam is given; "
+    "joint: CTC and attention rescore the decoder's beam; lexicon: the likeliest word of the closed list by CTC.",
+)
+
+
+def chosen_run(
+    place: "Workspace",
+    run: Path | None,
+    held_out: str | None,
+    mode: Mode | None,
+    labels: float,
+    adapt_unlabelled: bool,
+    seed: int | None,
+) -> Path:
+    """The run that was named, or the newest finished one that fits.
+
+    Raises:
+        click.UsageError: flags that contradict each other.
+        KdspeechError: an unknown speaker, or no run that fits.
+    """
+    from kdspeech import console
+    from kdspeech.runs import find_run
+    from kdspeech.supervision import Supervision
+
+    supervision = Supervision(labels, adapt_unlabelled)
+    if mode is None and supervision != Supervision():
+        raise click.UsageError("--labels and --adapt-unlabelled need the run's --mode.")
+    if run is not None and (held_out or mode or seed is not None):
+        raise click.UsageError("--run names one run; leave out --held-out, --mode and --seed.")
+    if held_out is not None:
+        place.check_speakers([held_out])
+    if run is None:
+        variant = None if mode is None else supervision.variant(mode)
+        run = find_run(place, held_out=held_out, mode=variant, seed=seed)
+        console.remark(f"Taking {run}, the newest finished run that fits.")
+    return run
