@@ -29,6 +29,8 @@ def wra_by_length(answered: Answered, spoken: Mapping[str, Utterance]) -> LineCh
         lengths = np.array([spoken[u.utt_id].duration for u in known])
         places = np.clip(np.searchsorted(edges, lengths, side="right") - 1, 0, len(edges) - 2)
         lines.append(Line(system, _points(known, lengths, places)))
+    if not any(line.points for line in lines):
+        return None
     return line_chart("WRA by length of the recording", "seconds, mean of the bin", "WRA %", lines, percent=True)
 
 

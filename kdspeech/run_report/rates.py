@@ -55,7 +55,7 @@ def differences(field: Field) -> Table | None:
                     title_of(decoding),
                     f"{points.value:+.1f}",
                     str(points.interval),
-                    f"{evidence.p_value.value:.2g}",
+                    f"{evidence.p_value.value:.3g}",
                     verdict,
                 )
             )
