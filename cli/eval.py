@@ -12,7 +12,7 @@ from kdspeech.cli.run_options import chosen_run, decode_mode_option, run_options
 
 
 @click.command("eval")
-@decode_mode_option
+@decode_mode_option()
 @decoding_options
 @run_options
 @force_option

@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "Train a student with one speaker held out.",
     "eval": "Score a student on the speaker it never heard.",
     "transcribe": "Write down what is said in recordings, by a trained student.",
+    "serve": "Open a page on this computer: speak a word, see the ranked answers.",
     "diagnose": "Find out why a run fails: nine checks, and the first cause.",
     "loso": "Hold every speaker out in turn and print the table.",
     "report": "Write a page about a run, or about several side by side.",

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from kdspeech.choices import CHECKPOINTS, DECODE_MODES, DEFAULT_CHECKPOINT, MODES, Mode
+from kdspeech.choices import CHECKPOINTS, DECODE_MODES, DEFAULT_CHECKPOINT, MODES, DecodeMode, Mode
 from kdspeech.cli.options import adapt_option, labels_option
 
 if TYPE_CHECKING:
@@ -40,14 +40,17 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-decode_mode_option = click.option(
-    "--decode-mode",
-    type=click.Choice(DECODE_MODES),
-    default="ctc",
-    show_default=True,
-    help="ctc: greedy; ctc-beam: NeMo's beam search; decoder: the attention decoder, greedy unless --beam is given; "
-    "joint: CTC and attention rescore the decoder's beam; lexicon: the likeliest word of the closed list by CTC.",
-)
+def decode_mode_option(default: DecodeMode | None = "ctc", default_text: str | bool = True) -> Callable[..., Any]:
+    """--decode-mode; without a default the command decides, and says how in `default_text`."""
+    return click.option(
+        "--decode-mode",
+        type=click.Choice(DECODE_MODES),
+        default=default,
+        show_default=default_text,
+        help="ctc: greedy; ctc-beam: NeMo's beam search; decoder: the attention decoder, greedy unless --beam is "
+        "given; joint: CTC and attention rescore the decoder's beam; lexicon: the likeliest word of the closed list by "
+        "CTC.",
+    )
 
 
 def chosen_run(

@@ -29,7 +29,7 @@ from kdspeech.cli.run_options import chosen_run, decode_mode_option, run_options
     metavar="SECONDS",
     help="Put longer recordings aside: a student hears one utterance at a time.",
 )
-@decode_mode_option
+@decode_mode_option()
 @decoding_options
 @run_options
 @common_options

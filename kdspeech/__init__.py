@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kdspeech.pretraining.pretrain import pretrain
     from kdspeech.run_report.report import write_report
     from kdspeech.scoring.score_files import score
+    from kdspeech.serving.serve import serve
     from kdspeech.simulation.prepare import prepare_simulated
     from kdspeech.targets.aggregate import aggregate
     from kdspeech.teaching.train_teachers import train_teachers
@@ -39,6 +40,7 @@ __all__ = [
     "prepare_simulated",
     "pretrain",
     "score",
+    "serve",
     "train",
     "train_teachers",
     "write_report",
@@ -58,6 +60,7 @@ _HOMES = {
     "prepare_simulated": "simulation.prepare",
     "pretrain": "pretraining.pretrain",
     "score": "scoring.score_files",
+    "serve": "serving.serve",
     "train": "training.train",
     "train_teachers": "teaching.train_teachers",
     "write_report": "run_report.report",

@@ -1,0 +1,1 @@
+"""A page on this computer: speak a word, see what a student hears."""
