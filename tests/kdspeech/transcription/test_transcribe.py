@@ -146,8 +146,8 @@ def test_the_lines_can_be_scored(workspace: Workspace, make: MakeTranscriber, tm
     sources = find_sources([Path(u.audio_filepath) for u in workspace.utterances])
     found = transcribe(make(), sources)
     found.save(tmp_path / "heard.jsonl")
-    report = score([workspace.manifest_path], [tmp_path / "heard.jsonl"])
-    assert (report.scores.correct, report.scores.utterances) == (90, 90)
+    report = score(workspace.manifest_path, [tmp_path / "heard.jsonl"])
+    assert (report.total.correct, report.total.utterances) == (90, 90)
 
 
 def test_refusals(tmp_path: Path, make: MakeTranscriber, workspace: Workspace) -> None:
