@@ -1,0 +1,147 @@
+"""What each ingredient of the recipe is worth: trains the rows of ablation.yaml and compares each with its full one.
+
+  python experiments/ablation.py --workspace workspace [--folds A,B] [--seeds 0,1] [--rows "no balance,adapted"]
+Needs teachers and dumps. Each row's runs have a folder of their own in the workspace; what is done is skipped. Writes
+reports/ablation.md: WRA % (macro mean over speakers) and the difference with its 95 % interval, by greedy CTC and
+lexicon.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from kdspeech import console, students
+from kdspeech.choices import DecodeMode, Mode
+from kdspeech.config import Recipe, load_recipe
+from kdspeech.errors import ConfigError, KdspeechError
+from kdspeech.evaluation.evaluate import results_path
+from kdspeech.evaluation.loso import StudentSystem, train_and_evaluate_all
+from kdspeech.files import write_text
+from kdspeech.supervision import Supervision
+from kdspeech.uncertainty.compare import compare
+from kdspeech.workspace import Workspace
+
+_ROWS = Path(__file__).with_name("ablation.yaml")
+_DECODE_MODES: tuple[DecodeMode, ...] = ("ctc", "lexicon")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One student of the table."""
+
+    name: str
+    mode: Mode
+    labels: float = 1.0
+    adapt: bool = False
+    against: str | None = None  # the row that has what this one lacks
+    set: tuple[str, ...] = ()
+
+    @property
+    def system(self) -> StudentSystem:
+        return StudentSystem(self.mode, Supervision(self.labels, self.adapt))
+
+    def recipe(self, base: str, overrides: Sequence[str]) -> Recipe:
+        """The base recipe without the row's ingredient; its name is the row's: its runs have their own folder."""
+        recipe = load_recipe(base, (*overrides, *self.set))
+        return recipe.model_copy(update={"name": f"{recipe.name}, {self.name}"}) if self.set else recipe
+
+
+def read_rows(path: Path = _ROWS, names: Sequence[str] = ()) -> list[Row]:
+    """The rows of these names, or all, and what they are compared with.
+
+    Raises:
+        ConfigError: a row that is not there, or is compared with one of other labels.
+    """
+    values: Any = OmegaConf.to_container(OmegaConf.load(path))
+    rows = {row["name"]: Row(**{**row, "set": tuple(row.get("set", ()))}) for row in values["rows"]}
+    unknown = [name for name in (*names, *(row.against for row in rows.values() if row.against)) if name not in rows]
+    if unknown:
+        raise ConfigError(f"{path} has no row {', '.join(map(repr, unknown))}. Its rows: {', '.join(rows)}.")
+    for row in rows.values():
+        if row.against and rows[row.against].labels != row.labels:
+            raise ConfigError(f"{path}: {row.name!r} and {row.against!r} have different shares of labels.")
+    wanted = {*names, *(rows[name].against for name in names)} if names else set(rows)
+    return [row for row in rows.values() if row.name in wanted]
+
+
+def run(
+    workspace: Workspace,
+    base: str,
+    rows: Sequence[Row],
+    folds: Sequence[str],
+    seeds: Sequence[int],
+    overrides: Sequence[str] = (),
+    jobs: int | None = None,
+) -> str:
+    """Trains and decodes the rows, and compares them.
+
+    Returns:
+        The table, as Markdown; it is also in reports/ablation.md.
+    """
+    files: dict[str, dict[DecodeMode, list[Path]]] = {}
+    for row in rows:
+        recipe = row.recipe(base, overrides)
+        train_and_evaluate_all(workspace, recipe, students, folds, [row.system], seeds, jobs)
+        variant = row.system.supervision.variant(row.mode)
+        runs = [workspace.run_dir(recipe.name, fold, variant, seed) for fold in folds for seed in seeds]
+        files[row.name] = {mode: [results_path(path, mode) for path in runs] for mode in _DECODE_MODES}
+    report = _markdown(workspace, rows, files, folds, seeds)
+    write_text(workspace.reports_dir / "ablation.md", report)
+    return report
+
+
+def _markdown(
+    workspace: Workspace,
+    rows: Sequence[Row],
+    files: Mapping[str, Mapping[DecodeMode, Sequence[Path]]],
+    folds: Sequence[str],
+    seeds: Sequence[int],
+) -> str:
+    lines = [
+        f"{workspace.corpus.corpus}, held out in turn: {', '.join(folds)}; seeds {', '.join(map(str, seeds))}.",
+        "",
+        "| row | " + " | ".join(f"{mode} WRA % | difference (95 % interval)" for mode in _DECODE_MODES) + " |",
+        "| --- |" + " ---: | ---: |" * len(_DECODE_MODES),
+    ]
+    for row in rows:
+        cells = []
+        for mode in _DECODE_MODES:
+            other = files[row.against or row.name][mode]
+            estimates = compare(other, files[row.name][mode], reference=workspace.manifest_path).evidence.estimates
+            cells += [f"{estimates['b_macro'].value:.1f}", str(estimates["macro"]) if row.against else "-"]
+        against = f" (against {row.against})" if row.against else ""
+        lines.append(f"| {row.name}{against} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def main() -> int:
+    """Exit codes: 0 done, 1 failed, 2 wrong usage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", type=Path, default=Path("workspace"))
+    parser.add_argument("--recipe", help="[default: the workspace's]")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override it in every row")
+    parser.add_argument("--rows", default="", help="names, separated by commas  [default: all]")
+    parser.add_argument("--folds", default="all", help="speakers to hold out  [default: all]")
+    parser.add_argument("--seeds", default="0", help="[default: 0]")
+    options = parser.parse_args()
+    workspace = Workspace(options.workspace)
+    try:
+        names = [name.strip() for name in options.rows.split(",") if name.strip()]
+        folds = workspace.check_speakers(options.folds.split(","))
+        seeds = [int(seed) for seed in options.seeds.split(",")]
+        base = options.recipe or workspace.corpus.recipe
+        for line in run(workspace, base, read_rows(names=names), folds, seeds, options.set).splitlines():
+            console.result(line)
+    except KdspeechError as error:
+        console.warn(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

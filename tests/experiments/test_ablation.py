@@ -1,0 +1,68 @@
+"""The table of ablations: its rows are runnable, and each is compared with what has one ingredient more."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from kdspeech.dumps.dump_teachers import dump_teachers
+from kdspeech.errors import ConfigError
+from kdspeech.lexicon import Lexicon
+from kdspeech.vocabulary import Vocabulary
+from tests.doubles import FakeStudents, FakeTeachers, add_teacher, make_workspace
+
+_SCRIPT = Path(__file__).parents[2] / "experiments" / "ablation.py"
+RECIPE = "conformer_xs_from_speechbrain"
+LEXICON = Lexicon(("one", "two", "six"))
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("ablation", _SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_row_has_a_recipe_and_a_folder_of_its_own(script: ModuleType) -> None:
+    rows = script.read_rows()
+    places = {(row.recipe(RECIPE, ()).name, row.system.supervision.variant(row.mode)) for row in rows}
+    assert len(places) == len(rows)
+
+
+def test_a_row_brings_the_one_it_is_compared_with(script: ModuleType) -> None:
+    assert [row.name for row in script.read_rows(names=["no balance"])] == ["adapted", "no balance"]
+    with pytest.raises(ConfigError, match="no row 'no luck'"):
+        script.read_rows(names=["no luck"])
+
+
+def test_rows_of_other_labels_are_not_compared(script: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "rows.yaml"
+    path.write_text("rows:\n  - {name: a, mode: labels}\n  - {name: b, mode: labels, labels: 0.1, against: a}\n")
+    with pytest.raises(ConfigError, match="'b' and 'a' have different shares"):
+        script.read_rows(path)
+
+
+def test_equal_rows_differ_by_nothing(
+    script: ModuleType, tmp_path: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fake students hear what they hear, whatever they are taught."""
+    workspace = make_workspace(tmp_path, LEXICON, vocabulary)
+    for speaker in workspace.speakers:
+        add_teacher(workspace, speaker)
+    rows = [
+        script.Row("full", "decoder-kd"),
+        script.Row("less", "decoder-kd", against="full", set=("training.speeds=[1.0]",)),
+    ]
+    short = ("stages.0.epochs=1",)
+    recipe = rows[0].recipe(RECIPE, short)
+    dump_teachers(workspace, ["all"], recipe=recipe, teachers=FakeTeachers(), jobs=1)
+    monkeypatch.setattr(script, "students", FakeStudents(LEXICON))
+    report = script.run(workspace, RECIPE, rows, ["anna"], [0], short, jobs=1)
+    assert "| full | 100.0 | - | 100.0 | - |" in report
+    assert "| less (against full) | 100.0 | 0.0 (0.0 to 0.0) | 100.0 | 0.0 (0.0 to 0.0) |" in report
