@@ -1,7 +1,5 @@
 """The table of ablations: its rows are runnable, and each is compared with what has one ingredient more."""
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -12,21 +10,15 @@ from kdspeech.errors import ConfigError
 from kdspeech.lexicon import Lexicon
 from kdspeech.vocabulary import Vocabulary
 from tests.doubles import FakeStudents, FakeTeachers, add_teacher, make_workspace
+from tests.scripts import load_script
 
-_SCRIPT = Path(__file__).parents[2] / "experiments" / "ablation.py"
 RECIPE = "conformer_xs_from_speechbrain"
 LEXICON = Lexicon(("one", "two", "six"))
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("ablation", _SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load_script("ablation")
 
 
 def test_every_row_has_a_recipe_and_a_folder_of_its_own(script: ModuleType) -> None:

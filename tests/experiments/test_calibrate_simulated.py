@@ -1,6 +1,5 @@
 """The calibration script measures what it says: against matrices whose differences are known."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,20 +9,14 @@ import pytest
 
 from kdspeech.corpora.uaspeech_speakers import SPEAKERS
 from kdspeech.errors import KdspeechError
+from tests.scripts import load_script
 
-_SCRIPT = Path(__file__).parents[2] / "experiments" / "calibrate_simulated.py"
 OWN = {"HIGH": 93.6, "MID": 76.0, "LOW": 58.1, "VERY LOW": 25.3}
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("calibrate_simulated", _SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load_script("calibrate_simulated")
 
 
 def _scores(names: list[str], wra: np.ndarray) -> dict[str, dict[str, dict[str, float]]]:

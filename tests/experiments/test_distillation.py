@@ -1,8 +1,6 @@
 """The comparison of the project's goal: every row is trained, and every difference is the one of its files."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -13,20 +11,14 @@ from kdspeech.lexicon import Lexicon
 from kdspeech.vocabulary import Vocabulary
 from tests.doubles import FakeStudents, FakeTeachers, add_teacher, make_workspace
 from tests.learners import tiny_recipe
+from tests.scripts import load_script
 
-_SCRIPT = Path(__file__).parents[2] / "experiments" / "distillation.py"
 LEXICON = Lexicon(("one", "two", "six"))
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("distillation", _SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load_script("distillation")
 
 
 def test_claims_name_systems_that_exist(script: ModuleType) -> None:
