@@ -12,7 +12,7 @@ from kdspeech.scoring.normalise import normalise
 
 NOTHING = "(nothing)"
 _OTHERS = "(others)"
-_MOST_WORDS = 20  # rows of the map
+_MOST_WORDS = 12  # rows of the map
 _MOST_PAIRS = 200  # rows of the table
 _EXAMPLES = 3
 
