@@ -16,6 +16,7 @@ from kdspeech.cli.options import (
     resolve_recipe,
     seed_option,
     speakers_option,
+    wandb_option,
 )
 
 
@@ -33,6 +34,7 @@ from kdspeech.cli.options import (
 @seed_option
 @encoder_option
 @recipe_options
+@wandb_option
 @force_option
 @common_options
 def command(
@@ -46,6 +48,7 @@ def command(
     recipe: str | None,
     overrides: tuple[str, ...],
     force: bool,
+    wandb: bool,
 ) -> None:
     """Hold every speaker out in turn and print one table.
 
@@ -73,6 +76,7 @@ def command(
         seed=seed,
         jobs=jobs,
         force=force,
+        wandb=wandb,
     )
     table.print()
     console.result(f"With WER and all counts: {place.reports_dir / 'loso.html'}, loso.md and loso.json")

@@ -78,6 +78,11 @@ seed_option = click.option("--seed", type=int, default=0, show_default=True, hel
 jobs_option = click.option("--jobs", type=click.IntRange(min=1), help="Processes side by side.  [default: one a core]")
 
 
+wandb_option = click.option(
+    "--wandb",
+    is_flag=True,
+    help="Show the epochs at Weights & Biases, too; WANDB_MODE=offline keeps them in the run folder.",
+)
 adapt_option = click.option(
     "--adapt-unlabelled",
     is_flag=True,

@@ -15,6 +15,7 @@ from kdspeech.cli.options import (
     resolve_recipe,
     seed_option,
     speakers_option,
+    wandb_option,
 )
 
 
@@ -33,6 +34,7 @@ from kdspeech.cli.options import (
 @encoder_option
 @recipe_options
 @seed_option
+@wandb_option
 @force_option
 @common_options
 def command(
@@ -46,6 +48,7 @@ def command(
     overrides: tuple[str, ...],
     seed: int,
     force: bool,
+    wandb: bool,
     workspace: Path,
 ) -> None:
     """Train a student with one speaker held out.
@@ -71,5 +74,6 @@ def command(
         supervision=Supervision(labels, adapt_unlabelled),
         seed=seed,
         force=force,
+        wandb=wandb,
     )
     console.result(str(run))

@@ -43,6 +43,7 @@ __all__ = [
     "serve",
     "train",
     "train_teachers",
+    "transcribe",
     "write_report",
 ]
 

@@ -27,6 +27,7 @@ from kdspeech.scoring.score import Scores
 from kdspeech.supervision import ALL_LABELS, Supervision
 from kdspeech.teaching.teacher_folder import CARD_NAME
 from kdspeech.teaching.train_teachers import train_teachers
+from kdspeech.training.loggers import check_wandb
 from kdspeech.training.train import train
 from kdspeech.workspace import Workspace
 
@@ -67,6 +68,7 @@ def loso(
     seed: int = 0,
     jobs: int | None = None,
     force: bool = False,
+    wandb: bool = False,
 ) -> LosoTable:
     """Trains and dumps missing teachers, trains and evaluates the students of every fold, and writes the table.
 
@@ -78,10 +80,13 @@ def loso(
         adapt: also trains students that hear the held-out speaker's recordings without transcripts, in their own rows.
         jobs: processes side by side; None takes one a core.
         force: trains and evaluates the students again; teachers and dumps have commands of their own for that.
+        wandb: shows the students' epochs at Weights & Biases, too.
 
     Raises:
         KdspeechError: an unknown speaker, fewer than two speakers, or a step that failed; done steps stay done.
     """
+    if wandb:
+        check_wandb()
     folds = workspace.check_speakers(list(speakers or ["all"]))
     if len(workspace.speakers) < 2:
         raise KdspeechError(f"{workspace.manifest_path} has one speaker; leaving one out needs at least two.")
@@ -94,7 +99,7 @@ def loso(
     systems = [StudentSystem(mode) for mode in MODES if mode in modes]
     if adapt:
         systems += [StudentSystem(system.mode, Supervision(adapt=True)) for system in systems]
-    student_scores = train_and_evaluate_all(workspace, recipe, students, folds, systems, [seed], jobs, force)
+    student_scores = train_and_evaluate_all(workspace, recipe, students, folds, systems, [seed], jobs, force, wandb)
     table = _make_table(workspace, recipe, teachers, folds, student_scores, seed)
     write_json(workspace.reports_dir / "loso.json", table.to_dict())
     write_text(workspace.reports_dir / "loso.md", table.to_markdown())
@@ -116,6 +121,7 @@ def train_and_evaluate_all(
     seeds: Sequence[int],
     jobs: int | None = None,
     force: bool = False,
+    wandb: bool = False,
 ) -> dict[tuple[str, StudentSystem, int], FoldScores]:
     """Trains and decodes students side by side; by held-out speaker, system and seed."""
     runs = [(fold, system, seed) for seed in seeds for fold in folds for system in systems]
@@ -126,7 +132,7 @@ def train_and_evaluate_all(
     num_epochs = len(runs) * sum(stage.epochs for stage in recipe.stages)
     scores = run_jobs(
         train_and_evaluate,
-        [(workspace.root, fold, system, recipe, students, seed, force) for fold, system, seed in runs],
+        [(workspace.root, fold, system, recipe, students, seed, force, wandb) for fold, system, seed in runs],
         "Training students, epochs",
         workspace.root / "logs" / "loso",
         jobs or default_jobs(len(runs)),
@@ -143,6 +149,7 @@ def train_and_evaluate(
     students: DecodableStudents,
     seed: int,
     force: bool,
+    wandb: bool = False,
 ) -> FoldScores:
     """One fold's student, trained and decoded in every way; a job of its own, so it takes a path."""
     workspace = Workspace(root)
@@ -155,6 +162,7 @@ def train_and_evaluate(
         supervision=system.supervision,
         seed=seed,
         force=force,
+        wandb=wandb,
     )
     return {
         decode_mode: evaluate(workspace, run, decode_mode, students=students, force=force).scores

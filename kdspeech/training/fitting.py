@@ -4,6 +4,7 @@ Shapes: B batch, T frames, U decoder positions, V vocabulary.
 """
 
 import logging
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,6 +17,7 @@ from lightning.pytorch.loggers import Logger
 from torch.utils.data import DataLoader
 
 from kdspeech import console
+from kdspeech.audio import SAMPLE_RATE
 from kdspeech.choices import LossTerm
 from kdspeech.config import StageConfig, TrainingConfig
 from kdspeech.decoding.lexicon import LexiconScorer
@@ -34,9 +36,11 @@ class EpochResult:
     """What one epoch gave."""
 
     epoch: int  # finished epochs of this stage
-    train: dict[str, float]  # means over steps: each loss term, loss, learning_rate, gradient_norm, valid_frame_ratio
+    train: dict[str, float]  # means over steps: each loss term, loss, learning_rate and learning_rate_<group>,
+    # gradient_norm, valid_frame_ratio
     valid: ValidationResult
     moved: dict[str, PartMovement]  # by part, since the epoch's start
+    speed: dict[str, float]  # of training, without validation: utterances_per_second, audio_seconds_per_second
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,28 @@ class _Means:
 
     def result(self) -> dict[str, float]:
         return {name: float(total) / self.steps for name, total in self.sums.items()}
+
+
+@dataclass
+class _Pace:
+    """What training gets through in an epoch."""
+
+    start: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0  # until the last step
+    utterances: int = 0
+    samples: torch.Tensor | int = 0  # of audio, padding left out; on the device so that no step waits for it
+
+    def add(self, batch: Batch) -> None:
+        self.utterances += len(batch.utt_ids)
+        self.samples = self.samples + batch.lengths.sum()
+        self.seconds = time.monotonic() - self.start
+
+    def result(self) -> dict[str, float]:
+        seconds = max(self.seconds, 1e-9)
+        return {
+            "utterances_per_second": round(self.utterances / seconds, 2),
+            "audio_seconds_per_second": round(float(self.samples) / SAMPLE_RATE / seconds, 2),
+        }
 
 
 def loss_terms(
@@ -123,7 +149,7 @@ class StageModule(lightning.LightningModule):
         self.optimizer_state: dict[str, Any] | None = None  # of the checkpoint that is continued
         self.scheduler_state: dict[str, Any] | None = None
         self._on_epoch, self._before_epoch = on_epoch, before_epoch
-        self._means = _Means()
+        self._means, self._pace = _Means(), _Pace()
         self._step_values: dict[str, torch.Tensor] = {}
         self._validation = Validation(plan.has_decoder)
         self._movement = Movement(student)
@@ -149,8 +175,8 @@ class StageModule(lightning.LightningModule):
         self._before_epoch(self.current_epoch)
         lightning.seed_everything(epoch_seed(self.plan.seed, self.plan.index, self.current_epoch), verbose=False)
         self.train()  # Lightning leaves modules in the mode it finds them in
-        self._means = _Means()
         self._movement = Movement(self.student)
+        self._means, self._pace = _Means(), _Pace()
         if console.is_interactive():
             title = f"{self.plan.stage.name}, epoch {self.current_epoch + 1}/{self.plan.stage.epochs} (steps)"
             self._bar = self._display.enter_context(console.progress(title, self.plan.steps_per_epoch))
@@ -180,8 +206,11 @@ class StageModule(lightning.LightningModule):
         self._step_values["gradient_norm"] = norm
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        rate = torch.tensor(self.optimizers().param_groups[0]["lr"])
-        self._means.add({**self._step_values, "learning_rate": rate})
+        groups = self.optimizers().param_groups
+        rates = {f"learning_rate_{group.get('name', number)}": group["lr"] for number, group in enumerate(groups)}
+        rates["learning_rate"] = groups[0]["lr"]
+        self._means.add({**self._step_values, **{name: torch.tensor(rate) for name, rate in rates.items()}})
+        self._pace.add(batch)
         if self._bar is not None:
             self._bar.advance()
 
@@ -194,7 +223,7 @@ class StageModule(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         self.close_display()
         means, validation, moved = self._means.result(), self._validation.result(), self._movement.of(self.student)
-        self._on_epoch(self, EpochResult(self.current_epoch + 1, means, validation, moved))
+        self._on_epoch(self, EpochResult(self.current_epoch + 1, means, validation, moved, self._pace.result()))
 
     def close_display(self) -> None:
         """Ends the progress bar, if there is one."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from torch.utils.data import DataLoader
 
 from kdspeech import console
@@ -23,12 +23,14 @@ from kdspeech.targets.target_set import TargetSet
 from kdspeech.training.batches import AudioCache, Collator, EpochBatches, UtteranceDataset
 from kdspeech.training.checkpoints import CheckpointFolder
 from kdspeech.training.fitting import EpochResult, StageModule, StagePlan, fit_stage
+from kdspeech.training.loggers import log_epoch, open_loggers
 from kdspeech.training.movement import movement_columns
 from kdspeech.training.self_labelling import SelfLabelling
 from kdspeech.training.stages import epoch_seed
 from kdspeech.vocabulary import Vocabulary
 
 _VALID_BATCH = 64  # utterances
+_STEERING = ("learning_rate", "gradient_norm", "valid_frame_ratio")  # columns of an epoch that are no losses
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,10 @@ def has_term(recipe: Recipe, mode: Mode, name: LossTerm) -> bool:
 class StageRunner:
     """Runs a task's stages, from where the run's last checkpoint stands."""
 
-    def __init__(self, task: TrainingTask, student: Any, run: RunFolder) -> None:
+    def __init__(self, task: TrainingTask, student: Any, run: RunFolder, wandb: bool = False) -> None:
+        """`wandb` shows the epochs at Weights & Biases, beside TensorBoard."""
+        self._wandb = wandb
+        self._loggers: list[Logger] = []  # while it runs
         self._task, self._student, self._run = task, student, run
         self._checkpoints = CheckpointFolder(run.checkpoints_dir, task.recipe.training.save_top_k)
         self._history: list[dict[str, Any]] = []  # rows of metrics.jsonl
@@ -107,9 +112,10 @@ class StageRunner:
         if state is not None:
             self._student.load_state_dict(state["student"])
             self._history = state["history"]
-        for index in range(0 if state is None else state["stage"], len(self._task.recipe.stages)):
-            self._run_stage(index, state)
-            state = None
+        with open_loggers(self._run, self._wandb) as self._loggers:
+            for index in range(0 if state is None else state["stage"], len(self._task.recipe.stages)):
+                self._run_stage(index, state)
+                state = None
         best = self._checkpoints.best
         self._run.finish({"best": best[1] if best else None, "score": best[0] if best else None})
 
@@ -143,8 +149,7 @@ class StageRunner:
             f"parameters), {stage.epochs} epochs of {len(batches)} steps; loss = {module.loss.formula}"
         )
         self._epoch_start = time.monotonic()
-        logger = TensorBoardLogger(self._run.path, name="tensorboard", version="")
-        fit_stage(module, self._train_loader(batches), self._valid_loader(), first_epoch, [logger])
+        fit_stage(module, self._train_loader(batches), self._valid_loader(), first_epoch, self._loggers)
 
     def _train_loader(self, batches: EpochBatches) -> "DataLoader[Any]":
         task = self._task
@@ -183,6 +188,7 @@ class StageRunner:
             **{f"train_{name}": value for name, value in result.train.items()},
             **{f"valid_{name}": value for name, value in asdict(result.valid).items()},
             **movement_columns(result.moved),
+            **result.speed,
             "score": result.valid.score,
             "seconds": round(time.monotonic() - self._epoch_start, 2),
         }
@@ -197,9 +203,7 @@ class StageRunner:
         }
         self._checkpoints.save(state, result.valid.score, f"stage{module.plan.index + 1}-epoch{result.epoch:03d}")
         write_text(self._run.metrics_path, "".join(json.dumps(line) + "\n" for line in self._history))
-        numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
-        for logger in module.loggers:
-            logger.log_metrics(numbers, step=len(self._history))
+        log_epoch(self._loggers, row, step=len(self._history))
         console.remark(_epoch_line(stage.name, stage.epochs, result, row["seconds"]))
         self._epoch_start = time.monotonic()
 
@@ -210,7 +214,7 @@ def _loader(dataset: UtteranceDataset, batches: EpochBatches, collator: Collator
 
 
 def _epoch_line(stage: str, epochs: int, result: EpochResult, seconds: float) -> str:
-    shown = {k: v for k, v in result.train.items() if k not in ("learning_rate", "gradient_norm", "valid_frame_ratio")}
+    shown = {k: v for k, v in result.train.items() if not k.startswith(_STEERING)}
     losses = ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
     decoder = "" if result.valid.decoder_wra is None else f", decoder {result.valid.decoder_wra:.1f} %"
     return (

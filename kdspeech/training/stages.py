@@ -45,7 +45,10 @@ def build_optimizer(student: Student, config: StageConfig) -> AdamW:
     free: list[nn.Parameter] = []
     for name, parameter in _trained_parameters(student):
         (free if parameter.ndim < 2 or "bias" in name else decayed).append(parameter)
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    groups = [
+        {"name": "decayed", "params": decayed, "weight_decay": config.weight_decay},
+        {"name": "not_decayed", "params": free, "weight_decay": 0.0},
+    ]
     return AdamW([g for g in groups if g["params"]], lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
 
 

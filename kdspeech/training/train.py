@@ -22,6 +22,7 @@ from kdspeech.supervision import ALL_LABELS, Supervision
 from kdspeech.targets.aggregate import aggregate
 from kdspeech.targets.target_set import TargetSet
 from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
+from kdspeech.training.loggers import check_wandb
 from kdspeech.training.preflight import check_frames, check_targets
 from kdspeech.training.self_labelling import make_labeller, taught_words, unlabelled_recordings
 from kdspeech.training.stage_runner import StageRunner, TrainingTask, has_term
@@ -39,6 +40,7 @@ def train(
     supervision: Supervision = ALL_LABELS,
     seed: int = 0,
     force: bool = False,
+    wandb: bool = False,
 ) -> Path:
     """Trains a student that never meets `held_out`, or, if it is to adapt, hears its recordings without transcripts.
 
@@ -50,6 +52,7 @@ def train(
         supervision: how many transcripts are read, and whether the held-out speaker is heard. Recordings without
             transcripts get pseudo-labels from the teachers (not in mode `labels`) and the student. The number of steps
             is the same for all.
+        wandb: shows the epochs at Weights & Biases, too; see `kdspeech.training.loggers`.
 
     Returns:
         The run folder.
@@ -61,6 +64,8 @@ def train(
     """
     if mode not in MODES:
         raise ConfigError(f"unknown mode {mode!r}; expected one of {', '.join(MODES)}.")
+    if wandb:
+        check_wandb()
     workspace.check_speakers([held_out])
     workspace.vocabulary.check_same(workspace.corpus.vocabulary_sha256, str(workspace.corpus_path))
     workspace.vocabulary.check_round_trip(u.text for u in workspace.utterances)
@@ -105,7 +110,7 @@ def train(
         run.start(config, recipe, workspace.vocabulary, student.config, proof)
     if targets is not None:
         run.keep_target_details(targets.details)
-    StageRunner(task, student, run).run_all()
+    StageRunner(task, student, run, wandb).run_all()
     return run.path
 
 

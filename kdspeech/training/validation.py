@@ -16,6 +16,18 @@ from kdspeech.protocols import Student
 from kdspeech.scoring.score import score_texts
 from kdspeech.training.batches import Batch
 
+_NUM_SAMPLES = 8  # hypotheses that a log shows
+
+
+@dataclass(frozen=True)
+class SampleHypothesis:
+    """What was heard in one utterance."""
+
+    utt_id: str
+    reference: str
+    ctc: str
+    decoder: str | None  # None where the decoder was not listened to
+
 
 @dataclass(frozen=True)
 class ValidationResult:
@@ -26,6 +38,7 @@ class ValidationResult:
     ctc_loss: float  # nats a token
     correct: int  # utterances that greedy CTC has right
     total: int
+    samples: tuple[SampleHypothesis, ...] = ()  # the same utterances in every epoch
 
     @property
     def score(self) -> float:
@@ -62,7 +75,17 @@ class Validation:
         """Scores what was collected."""
         ctc = score_texts(self.references, self.by_ctc)
         decoder_wra = score_texts(self.references, self.by_decoder).wra if self.with_decoder else None
-        return ValidationResult(ctc.wra, decoder_wra, self.loss_sum / self.num_tokens, ctc.correct, ctc.utterances)
+        loss = self.loss_sum / self.num_tokens
+        return ValidationResult(ctc.wra, decoder_wra, loss, ctc.correct, ctc.utterances, self._samples())
+
+    def _samples(self) -> tuple[SampleHypothesis, ...]:
+        """A few utterances, spread over the ids in their order."""
+        utt_ids = sorted(self.references)
+        chosen = utt_ids[:: -(-len(utt_ids) // _NUM_SAMPLES)] if utt_ids else []
+        return tuple(
+            SampleHypothesis(utt_id, self.references[utt_id], self.by_ctc[utt_id], self.by_decoder.get(utt_id))
+            for utt_id in chosen
+        )
 
 
 def _keep(texts: dict[str, str], utt_ids: Sequence[str], hypotheses: Sequence[Hypothesis]) -> None:

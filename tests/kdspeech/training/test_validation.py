@@ -37,4 +37,6 @@ def test_counts_what_a_student_hears(tmp_path: Path, vocabulary: Vocabulary) -> 
     assert found.ctc_loss > 0
     without = Validation(with_decoder=False)
     without.add(student, Collator(vocabulary)([dataset[Draw(i, 1.0)] for i in range(len(utterances))]))
-    assert without.result() == replace(found, decoder_wra=None)
+    samples = tuple(replace(sample, decoder=None) for sample in found.samples)
+    assert without.result() == replace(found, decoder_wra=None, samples=samples)
+    assert {sample.utt_id: sample.ctc for sample in samples}.items() <= without.by_ctc.items()
