@@ -65,7 +65,7 @@ def _points(answers: Sequence[DecodedUtterance], values: np.ndarray, places: np.
         inside = np.flatnonzero(places == place)
         if len(inside) < _FEW:
             continue
-        right = np.array([[float(answers[i].correct)] for i in inside])
+        right = np.array([[float(answers[int(i)].correct)] for i in inside])
         found = estimate(group_units([""] * len(inside), None, right))
         mean = float(values[inside].mean())
         points.append(Point(mean, found.value, found.interval.low, found.interval.high, f"{len(inside)} utterances"))

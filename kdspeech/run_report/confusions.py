@@ -26,13 +26,15 @@ def word_pairs(reference: str, hypothesis: str) -> list[tuple[str, str]]:
         [number.setdefault(word, len(number)) for word in heard],
     )
     pairs: list[tuple[str, str]] = []
-    for tag, start, end, heard_start, heard_end in operations:
-        if tag == "delete":
-            pairs += [(word, NOTHING) for word in spoken[start:end]]
-        elif tag == "insert":
-            pairs += [(NOTHING, word) for word in heard[heard_start:heard_end]]
+    for operation in operations:
+        said = spoken[operation.src_start : operation.src_end]
+        got = heard[operation.dest_start : operation.dest_end]
+        if operation.tag == "delete":
+            pairs += [(word, NOTHING) for word in said]
+        elif operation.tag == "insert":
+            pairs += [(NOTHING, word) for word in got]
         else:
-            pairs += zip(spoken[start:end], heard[heard_start:heard_end], strict=True)
+            pairs += zip(said, got, strict=True)
     return pairs
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from kdspeech.choices import TABLE_MODES, DecodeMode
-from kdspeech.combination.scored import Answers, combine_all, score_systems
+from kdspeech.combination.scored import combine_all, score_systems, texts_of
 from kdspeech.combination.vote import vote
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import StoreError
@@ -130,14 +130,14 @@ def _of_speaker(workspace: Workspace, store: LogProbStore, held_out: str) -> lis
         if not answers:
             continue
         scores = score_systems(references, answers)
-        singles = {name: _right(spoken, said) for name, said in answers.items()}
+        singles = {name: _right(spoken, texts_of(said)) for name, said in answers.items()}
         voted = combine_all(answers, vote)
         rows = list(singles.values())
         mean = {i: sum(row[i] for row in rows) / len(rows) for i in references}
         anyone = {i: max(row[i] for row in rows) for i in references}
         contenders += [
             Contender("mean single teacher", BASELINE, mode, mean, scores.mean_single),
-            Contender("teacher vote", BASELINE, mode, _right(spoken, voted), scores.vote),
+            Contender("teacher vote", BASELINE, mode, _right(spoken, texts_of(voted)), scores.vote),
             Contender(
                 "best single teacher (oracle)",
                 ORACLE,
@@ -150,8 +150,8 @@ def _of_speaker(workspace: Workspace, store: LogProbStore, held_out: str) -> lis
     return contenders
 
 
-def _right(spoken: Mapping[str, str], answers: Answers | Mapping[str, object]) -> dict[str, float]:
-    return {i: float(normalise(answers[i].text) == text) for i, text in spoken.items()}  # type: ignore[union-attr]
+def _right(spoken: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, float]:
+    return {utt_id: float(normalise(texts[utt_id]) == text) for utt_id, text in spoken.items()}
 
 
 def _joined(parts: Sequence[Contender]) -> Contender:

@@ -1,5 +1,6 @@
 """Utterances to listen to: the worst ones, and a few with everything that the student heard in them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from kdspeech.scoring.normalise import normalise
 
 MAX_BYTES = 6_000_000  # of all sound on a page
 MAX_SECONDS = 20.0  # of one recording
+_SAME_MISTAKE = 2  # of one word heard as one other
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,19 @@ class Recordings:
 def worst(
     run: str, answers: Sequence[DecodedUtterance], spoken: Mapping[str, Utterance], recordings: Recordings, most: int
 ) -> list[Heard]:
-    """Wrong answers, those with the most wrong characters first, among them those that the student was surest of."""
+    """Wrong answers, those with the most wrong characters first, among them those that the student was surest of.
+
+    Of the same mistake, two.
+    """
     wrong = [(_character_errors(u), u) for u in answers if not u.correct and u.utt_id in spoken]
     wrong.sort(key=lambda pair: (-pair[0], -(pair[1].confidence or 0.0)))
-    return [Heard(run, u, errors, recordings.uri(spoken[u.utt_id])) for errors, u in wrong[:most]]
+    times: Counter[tuple[str, str]] = Counter()
+    heard: list[Heard] = []
+    for errors, u in wrong:
+        times[u.reference, u.hypothesis] += 1
+        if times[u.reference, u.hypothesis] <= _SAME_MISTAKE and len(heard) < most:
+            heard.append(Heard(run, u, errors, recordings.uri(spoken[u.utt_id])))
+    return heard
 
 
 def chosen(answers: Sequence[DecodedUtterance], num_wrong: int, num_right: int) -> list[str]:

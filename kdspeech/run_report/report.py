@@ -7,26 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kdspeech import console
-from kdspeech.diagnosis.case import Case
-from kdspeech.errors import AudioError, RunError
-from kdspeech.evaluation.evaluate import decode_utterances
+from kdspeech.errors import RunError
+from kdspeech.evaluation.results import DecodedUtterance
 from kdspeech.protocols import StudentFamily
 from kdspeech.report.page import write_page
 from kdspeech.report.table import Table
-from kdspeech.run_report.alignment import look
 from kdspeech.run_report.conditions import Answered, reliability, wra_by_length
 from kdspeech.run_report.confusions import confusion_map, pair_table
 from kdspeech.run_report.contenders import Field, make_field
 from kdspeech.run_report.curves import curves_together, learning_curves
-from kdspeech.run_report.listening import Drawing, Heard, Recordings, chosen, draw, worst
+from kdspeech.run_report.examples import draw_examples, worst_of_all
+from kdspeech.run_report.listening import Recordings
 from kdspeech.run_report.origins import fold_checks, origin_table, warnings
 from kdspeech.run_report.rates import charts_by, differences, headline
 from kdspeech.run_report.subject import Subject, load_subjects, title_of
 from kdspeech.run_report.teachers import teacher_maps
 from kdspeech.workspace import Workspace
 
-_MAX_LISTENED = 3  # runs whose utterances are drawn and played
-_NUM_WORST, _NUM_WRONG, _NUM_RIGHT = 12, 4, 2  # for one run; shared by several
 _MAX_ROWS = 3_000  # utterances in the table of all
 
 
@@ -75,8 +72,8 @@ def write_report(
     if not field.band_of:
         missing.append("WRA by band: the manifest names no bands.")
     recordings = Recordings(audio)
-    drawings, drawn_missing = _drawings(workspace, subjects, mode, students, recordings)
-    heard = _worst(subjects, mode, recordings)
+    drawings, drawn_missing = draw_examples(workspace, subjects, mode, students, recordings)
+    heard = worst_of_all(subjects, mode, recordings)
     missing += drawn_missing + _missing_parts(subjects, answered, recordings, audio)
     path = out or report_path(workspace, runs)
     write_page(
@@ -120,7 +117,7 @@ def _check_decode_mode(subjects: Sequence[Subject], decode_mode: str | None) -> 
 
 def _answered(subjects: Sequence[Subject], mode: str) -> Answered:
     """Each system's answers, of all its runs together."""
-    answered: dict[str, list] = {}  # type: ignore[type-arg]
+    answered: dict[str, list[DecodedUtterance]] = {}
     for subject in subjects:
         if mode in subject.results:
             answered.setdefault(subject.system, []).extend(subject.results[mode].utterances)
@@ -151,47 +148,6 @@ def _missing_parts(subjects: Sequence[Subject], answered: Answered, recordings: 
     elif recordings.num_left_out:
         lines.append(f"{recordings.num_left_out} recordings: too long, too many for one page, or not readable.")
     return lines
-
-
-def _drawings(
-    workspace: Workspace, subjects: Sequence[Subject], mode: str, students: StudentFamily, recordings: Recordings
-) -> tuple[list[Drawing], list[str]]:
-    """Utterances heard again by the first runs' students, and why others are not."""
-    fit, lines = [], []
-    for subject in subjects:
-        if not Case(workspace, subject.run, students).has_checkpoint:
-            lines.append(f"Alignments of {subject.name}: no last.ckpt.")
-        elif mode in subject.results and subject.utterances:
-            fit.append(subject)
-    if len(fit) > _MAX_LISTENED:
-        lines.append(f"Alignments and worst utterances: of the first {_MAX_LISTENED} runs only.")
-    drawings = []
-    for subject in fit[:_MAX_LISTENED]:
-        share = min(len(fit), _MAX_LISTENED)
-        utt_ids = chosen(subject.results[mode].utterances, max(1, _NUM_WRONG // share), max(1, _NUM_RIGHT // share))
-        case = Case(workspace, subject.run, students)
-        utterances = [subject.utterances[utt_id] for utt_id in utt_ids if utt_id in subject.utterances]
-        try:
-            found = decode_utterances(
-                case.student, utterances, lambda encoded, case=case: look(case.student, encoded, case.has_decoder)
-            )
-            drawings += [draw(subject.name, u, found[u.utt_id], recordings) for u in utterances]
-        except AudioError as error:
-            lines.append(f"Alignments of {subject.name}: {error}")
-            continue
-        if not case.has_decoder:
-            lines.append(f"Attention of {subject.name}: no stage trains its decoder.")
-        elif all(drawing.look.attention is None for drawing in drawings if drawing.run == subject.name):
-            lines.append(f"Attention of {subject.name}: its decoder has no attention whose weights can be read.")
-    return drawings, lines
-
-
-def _worst(subjects: Sequence[Subject], mode: str, recordings: Recordings) -> list[Heard]:
-    fit = [s for s in subjects if mode in s.results and s.utterances][:_MAX_LISTENED]
-    heard = []
-    for s in fit:
-        heard += worst(s.name, s.results[mode].utterances, s.utterances, recordings, _NUM_WORST // len(fit))
-    return heard
 
 
 def _utterance_table(field: Field, subjects: Sequence[Subject], mode: str) -> Table | None:

@@ -15,7 +15,7 @@ def teacher_maps(workspace: Workspace, held_out: Sequence[str]) -> list[HeatMap]
     path = workspace.reports_dir / MATRIX_NAME
     if not path.exists():
         return []
-    maps = []
+    maps: list[HeatMap] = []
     for kind, matrix in read_json(path).items():
         if kind not in _TITLES or (kind == "hypotheses" and maps):
             continue

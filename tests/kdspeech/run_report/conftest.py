@@ -39,9 +39,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, vocabulary: Vocabulary) -> Wo
     for speaker in ("anna", "bert"):
         run = train(workspace, speaker, "labels", recipe=RECIPE, students=students)
         for mode in ("ctc", "lexicon"):
-            evaluate(workspace, run, mode, students=students)  # type: ignore[arg-type]
+            evaluate(workspace, run, mode, students=students)
             if speaker == "bert":
-                spoil(results_path(run, mode))  # type: ignore[arg-type]
+                spoil(results_path(run, mode))
     return workspace
 
 
