@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -132,7 +132,7 @@ def test_it_reads_without_sight(page: "Page") -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_text_stands_out_in_both_themes(browser: "Browser", page_path: Path, theme: str) -> None:
+def test_text_stands_out_in_both_themes(browser: "Browser", page_path: Path, theme: Literal["light", "dark"]) -> None:
     page = browser.new_page(color_scheme=theme)
     page.goto(page_path.as_uri())
     # Relative luminance and contrast as WCAG 2.2 defines them; 4.5 is level AA for text.
