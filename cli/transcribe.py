@@ -75,15 +75,12 @@ def command(
     chosen = chosen_options(decode_mode, options)
     place = Workspace(workspace)
     run = chosen_run(place, run, held_out, mode, labels, adapt_unlabelled, seed)
-    sources = [
-        source
-        for path in audio
-        for source in (
-            [Source("standard input", data=click.get_binary_stream("stdin").read())]
-            if str(path) == "-"
-            else find_sources([path])
-        )
-    ]
+    sources: list[Source] = []
+    for path in audio:
+        if str(path) == "-":
+            sources.append(Source("standard input", data=click.get_binary_stream("stdin").read()))
+        else:
+            sources += find_sources([path])
     if out is not None:
         check_writable(out.parent)
     transcriber = Transcriber(

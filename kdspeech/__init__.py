@@ -64,6 +64,7 @@ _HOMES = {
     "serve": "serving.serve",
     "train": "training.train",
     "train_teachers": "teaching.train_teachers",
+    "transcribe": "transcription.transcribe",
     "write_report": "run_report.report",
 }
 

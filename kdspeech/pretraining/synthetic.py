@@ -104,7 +104,8 @@ def synthesise(
 
 
 def _made_of(words: Sequence[str], min_samples: Sequence[int], config: PretrainingConfig, seed: int) -> str:
-    settings = config.model_dump(mode="json", include={"utterances_per_word", "valid_utterances", "voices", "colouring"})
+    decisive = {"utterances_per_word", "valid_utterances", "voices", "colouring"}
+    settings = config.model_dump(mode="json", include=decisive)
     return sha256_of_text(json.dumps([list(words), list(min_samples), settings, seed], sort_keys=True))
 
 

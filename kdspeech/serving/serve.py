@@ -10,7 +10,8 @@ from kdspeech.transcription.transcriber import Transcriber
 try:
     import uvicorn
 
-    from kdspeech.serving.app import Limits, make_app
+    from kdspeech.serving.app import Limits as Limits  # callers take it from here, where a missing extra is told
+    from kdspeech.serving.app import make_app
 except ModuleNotFoundError as _error:
     if _error.name not in ("uvicorn", "starlette"):
         raise

@@ -74,7 +74,10 @@ def test_what_is_finished_is_skipped(workspace: Workspace, capsys: pytest.Captur
 
 @pytest.mark.parametrize(
     ("settings", "named"),
-    [({"seed": 1}, "seed was 0, now 1"), ({"recipe": recipe(utterances_per_word=9)}, "pretraining.utterances_per_word was 8, now 9")],
+    [
+        ({"seed": 1}, "seed was 0, now 1"),
+        ({"recipe": recipe(utterances_per_word=9)}, "utterances_per_word was 8, now 9"),
+    ],
 )
 def test_other_settings_are_refused_until_forced(workspace: Workspace, settings: dict[str, Any], named: str) -> None:
     first = make(workspace)

@@ -10,7 +10,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from kdspeech.errors import ConfigError
 from kdspeech.lexicon import Lexicon
 from kdspeech.runs import RunFolder
-from kdspeech.training import loggers
 from kdspeech.training.train import train
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
@@ -97,7 +96,7 @@ def test_wandb_offline_keeps_the_same_in_the_run_folder(
 def test_without_wandb_nothing_is_begun(
     workspace: Workspace, lexicon: Lexicon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loggers.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'kdspeech\[wandb\]'"):
         train(workspace, "bert", "labels", recipe=RECIPE, students=FakeStudents(lexicon), wandb=True)
     assert not workspace.runs_dir.exists()
