@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole way in small, without data and without a download: a simulated UASpeech, six speakers, M08 held out.
-# About ten minutes on 2 cores. Needs an installed kdspeech with its extra `demo`:  bash experiments/demo.sh
+# Eleven minutes on 2 cores. Needs an installed kdspeech with its extra `demo`:  bash experiments/demo.sh
 set -euo pipefail
 
 export KDSPEECH_WORKSPACE="${KDSPEECH_WORKSPACE:-workspace-demo}"
@@ -13,4 +13,5 @@ kdspeech train --held-out M08 --mode decoder-kd
 for mode in ctc decoder lexicon; do
     kdspeech eval --held-out M08 --mode decoder-kd --decode-mode "$mode"
 done
+kdspeech report --held-out M08 --mode decoder-kd
 kdspeech loso --speakers M08
