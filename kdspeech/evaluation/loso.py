@@ -198,7 +198,8 @@ def _make_table(
         LosoRow("teacher vote", _each(baselines, lambda b: b.vote)),
     ]
     for system in dict.fromkeys(system for _, system, _ in student_scores):
-        rows.append(LosoRow(system.name, {fold: student_scores[fold, system, seed] for fold in folds}))
+        scores = {fold: student_scores[fold, system, seed] for fold in folds}
+        rows.append(LosoRow(system.name, scores, system.supervision.adapt))
     return LosoTable(
         folds=tuple(folds),
         num_utterances={fold: len(utterances) for fold, utterances in test.items()},

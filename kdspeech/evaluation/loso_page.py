@@ -19,6 +19,7 @@ def write_loso_page(path: Path, table: LosoTable) -> None:
         "loso.html",
         settings=table.settings,
         legend=table.legend,
+        is_transductive=table.is_transductive,
         macros=[(SHORT_NAMES[mode], table.macro_wra(mode)) for mode in table.decode_modes],
         wra=Table("WRA %", table.columns, table.wra_cells),
         wer=Table("WER %", table.columns, table.wer_cells),

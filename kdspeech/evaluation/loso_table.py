@@ -19,6 +19,7 @@ class LosoRow:
 
     name: str
     scores: Mapping[str, Mapping[DecodeMode, Scores]]  # held-out speaker -> decode mode -> counts; gaps are allowed
+    transductive: bool = False  # the held-out speaker's recordings were heard, without their transcripts
 
     def macro(self, decode_mode: DecodeMode, measure: Measure) -> float | None:
         """Mean of the folds' rates, each fold counting the same; None if a fold has none."""
@@ -37,6 +38,11 @@ class LosoTable:
     rows: tuple[LosoRow, ...]
     settings: Mapping[str, object] = field(default_factory=dict)  # recipe, seed, teachers
     details: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # fold -> what the rows leave out
+
+    @property
+    def is_transductive(self) -> bool:
+        """True if a row's students have heard the held-out speakers' recordings, without transcripts."""
+        return any(row.transductive for row in self.rows)
 
     @property
     def columns(self) -> tuple[str, ...]:

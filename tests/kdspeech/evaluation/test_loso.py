@@ -79,6 +79,21 @@ def test_the_reports_hold_what_the_table_shows(workspace: Workspace, lexicon: Le
         assert f">{cell}</t" in page
 
 
+def test_adapted_students_have_rows_of_their_own_and_the_page_says_what_they_heard(
+    workspace: Workspace, lexicon: Lexicon
+) -> None:
+    plain = run_loso(workspace, FakeStudents(lexicon), speakers=["carl"], modes=["labels"])
+    page = workspace.reports_dir / "loso.html"
+    assert not plain.is_transductive
+    assert "marked as transductive" not in page.read_text()
+    table = run_loso(workspace, FakeStudents(lexicon), speakers=["carl"], modes=["labels"], adapt=True)
+    assert [row.name for row in table.rows if row.transductive] == [
+        "labels-only student, adapted to unlabelled audio (transductive)"
+    ]
+    assert {row.name for row in plain.rows} < {row.name for row in table.rows}
+    assert "marked as transductive" in page.read_text()
+
+
 def test_done_folds_are_skipped_and_the_others_done(workspace: Workspace, lexicon: Lexicon) -> None:
     students = FakeStudents(lexicon)
     first = run_loso(workspace, students, modes=["labels"])
