@@ -10,7 +10,7 @@ from kdspeech.config import load_recipe, recipe_names
 from kdspeech.errors import ConfigError
 
 _FOLDER = Path(__file__).parents[2] / "experiments"
-_SHIPPED = sorted(_FOLDER.rglob("*.yaml"))
+_SHIPPED = sorted((_FOLDER / "recipes").glob("*.yaml"))
 _SMALL = "conformer_xs_from_speechbrain"
 
 
