@@ -1,5 +1,6 @@
 """`kdspeech transcribe`."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def command(
     sources: list[Source] = []
     for path in audio:
         if str(path) == "-":
-            sources.append(Source("standard input", data=click.get_binary_stream("stdin").read()))
+            sources.append(Source("standard input", data=sys.stdin.buffer.read()))
         else:
             sources += find_sources([path])
     if out is not None:
