@@ -45,7 +45,9 @@ def unlabelled_recordings(
     if supervision.adapt:
         heard += fold.test
     if not labelled and not has_teachers:
-        raise ConfigError("without transcripts and without teachers there is nothing to learn from. Choose a --mode.")
+        raise ConfigError(
+            "without transcripts and without teachers there is nothing to learn from. Choose ctc-kd or decoder-kd."
+        )
     return tuple(replace(u, text="") for u in heard)
 
 

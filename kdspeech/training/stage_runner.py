@@ -60,7 +60,7 @@ class TrainingTask:
 
     @property
     def batch_size(self) -> int:
-        """Such that an epoch has as many steps as with all transcripts and no other recordings."""
+        """Such that an epoch has no more steps than with all transcripts and no other recordings, and hardly fewer."""
         utterances = self.num_full or len(self.train)
         steps = -(-utterances // self.recipe.training.batch_size)
         return -(-len(self.all_utterances) // steps)

@@ -50,8 +50,8 @@ def train(
         mode: `labels` needs no teachers; `ctc-kd` and `decoder-kd` learn from their pooled scores, too.
         teachers: speakers whose teachers are pooled; None takes every teacher of the workspace but the held-out one's.
         supervision: how many transcripts are read, and whether the held-out speaker is heard. Recordings without
-            transcripts get pseudo-labels from the teachers (not in mode `labels`) and the student. The number of steps
-            is the same for all.
+            transcripts get pseudo-labels from the teachers (not in mode `labels`) and the student. There are no more
+            steps than with all labels.
         wandb: shows the epochs at Weights & Biases, too; see `kdspeech.training.loggers`.
 
     Returns:
