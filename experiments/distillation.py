@@ -4,7 +4,8 @@
   python experiments/distillation.py --workspace workspace --seeds 0,1,2 [--folds M08,F02] [--mode ctc-kd]
 Trains what is missing (what is done is skipped), decodes it, and writes reports/distillation.md and .json: the macro
 mean of every system, and each comparison's difference in WRA with a 95 % interval. All students of a comparison have
-the same size, start and, but for rounding, number of steps. Rows that hear the held-out speaker's audio are transductive and say so.
+the same size, start and, but for rounding, number of steps. Rows that hear the held-out speaker's audio are
+transductive and say so.
 """
 
 import argparse

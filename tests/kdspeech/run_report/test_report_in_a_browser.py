@@ -1,6 +1,5 @@
 """The page in a real browser: no errors, tables that sort and filter, sound that plays, and all of it by keyboard."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,18 +8,14 @@ import pytest
 
 from kdspeech.run_report.report import write_report
 from kdspeech.workspace import Workspace
+from tests.chromium import CHROMIUM, NEEDS_CHROMIUM, WAIT_MS
 from tests.doubles import FakeStudents
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is on the PATH"),
-]
-_WAIT_MS = 60_000  # a busy machine
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +32,7 @@ def browser() -> "Iterator[Browser]":
         opened = playwright.chromium.launch(
             executable_path=CHROMIUM,
             args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
-            timeout=_WAIT_MS,
+            timeout=WAIT_MS,
         )
         yield opened
         opened.close()
@@ -49,7 +44,7 @@ def page(browser: "Browser", page_path: Path) -> "Iterator[Page]":
     complaints: list[str] = []
     context = browser.new_context(offline=True)
     opened = context.new_page()
-    opened.set_default_timeout(_WAIT_MS)
+    opened.set_default_timeout(WAIT_MS)
     opened.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     opened.on("requestfailed", lambda request: complaints.append(f"failed: {request.url[:80]}"))

@@ -1,6 +1,5 @@
 """The microphone page in a real browser, with a microphone that plays a file."""
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -20,18 +19,14 @@ from kdspeech.serving.serve import listen, make_server
 from kdspeech.training.train import train
 from kdspeech.transcription.transcriber import Transcriber
 from kdspeech.vocabulary import Vocabulary
+from tests.chromium import CHROMIUM, NEEDS_CHROMIUM, WAIT_MS
 from tests.doubles import FakeStudents, make_workspace, synthetic_waveform
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is on the PATH"),
-]
-_WAIT_MS = 60_000  # a busy machine
+pytestmark = NEEDS_CHROMIUM
 RECIPE = load_recipe("conformer_xs_from_speechbrain", ("stages.0.epochs=1",))
 
 
@@ -58,9 +53,9 @@ def page(address: str) -> "Iterator[Page]":
     """The page, opened; a request to any other server fails the test."""
     with sync_api.sync_playwright() as playwright:
         flags = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=_WAIT_MS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=WAIT_MS)
         opened = browser.new_page()
-        opened.set_default_timeout(_WAIT_MS)
+        opened.set_default_timeout(WAIT_MS)
         asked: list[str] = []
         opened.on("request", lambda request: asked.append(request.url))
         opened.goto(address)
