@@ -123,12 +123,21 @@ class PseudoLabeller:
     fits: Mapping[str, np.ndarray]  # utterance id -> bool [W], words that the student's frames can hold
     prior: np.ndarray  # [W]
     config: PseudoLabelConfig
+    known: frozenset[str] = frozenset()  # speakers whose own teacher is among the teachers
+
+    @property
+    def doubtful(self) -> tuple[Utterance, ...]:
+        """The recordings about which the student is asked: of speakers whom no teacher knows.
+
+        A speaker's own teacher is right nearly always; a student that hears its own young guesses there repeats them.
+        """
+        return tuple(u for u in self.utterances if u.speaker not in self.known)
 
     def label(self, student: Mapping[str, np.ndarray] | None, progress: float) -> dict[str, PseudoLabel]:
         """The recordings' words by teachers and student together: a product of their posteriors.
 
         Args:
-            student: utterance id -> [W] log-posteriors; None before it has learnt anything.
+            student: utterance id -> [W] log-posteriors of the doubtful ones; None before it has learnt anything.
             progress: share of the training that is done, 0-1; the student's voice grows with it.
 
         Returns:
@@ -149,7 +158,7 @@ class PseudoLabeller:
         total: np.ndarray = np.zeros(len(self.lexicon.words), dtype=np.float32)
         if self.teachers is not None:
             total = total + self.teachers[utt_id]
-        if student is not None:
+        if student is not None and utt_id in student:
             strength = self.config.student_weight * progress if self.teachers is not None else 1.0
             total = total + strength * student[utt_id]
         return normalise(np.where(self.fits[utt_id], total, LOG_ZERO))

@@ -76,6 +76,7 @@ def make_labeller(
         fits=_fits(unlabelled, lexicon, workspace.vocabulary, student, max(recipe.training.speeds)),
         prior=word_prior(lexicon, (u.text for u in labelled), len({u.speaker for u in labelled})),
         config=config,
+        known=frozenset(speaker for card in cards for speaker in card.speakers or ()),
     )
 
 
@@ -110,7 +111,7 @@ class SelfLabelling:
         self.labels: dict[str, PseudoLabel] = {}
         self._labeller, self._vocabulary = labeller, vocabulary
         self._scorer = LexiconScorer(labeller.lexicon, vocabulary)
-        self._dataset = UtteranceDataset(labeller.utterances, vocabulary, cache)
+        self._dataset = UtteranceDataset(labeller.doubtful, vocabulary, cache)
 
     def update(self, student: Any, progress: float) -> None:
         """Labels all recordings anew.
@@ -123,7 +124,8 @@ class SelfLabelling:
         """
         config = self._labeller.config
         is_asked = progress > 0 and progress >= config.student_from
-        heard = self._heard(student) if is_asked and (config.student_weight > 0 or not self._has_teachers) else None
+        has_voice = bool(self._labeller.doubtful) and (config.student_weight > 0 or not self._has_teachers)
+        heard = self._heard(student) if is_asked and has_voice else None
         labels = self._labeller.label(heard, progress)
         changed = sum(label.text != self.labels[i].text for i, label in labels.items() if i in self.labels)
         self.labels.update(labels)
@@ -144,10 +146,10 @@ class SelfLabelling:
 
     @torch.inference_mode()
     def _heard(self, student: Any) -> dict[str, np.ndarray]:
-        """Utterance id -> the student's word posteriors, log [W]."""
+        """Utterance id -> the student's word posteriors, log [W], of the doubtful recordings."""
         device = next(student.parameters()).device
         student.eval()
-        batches = EpochBatches(self._labeller.utterances, _BATCH, seed=0, shuffle=False)
+        batches = EpochBatches(self._labeller.doubtful, _BATCH, seed=0, shuffle=False)
         loader: DataLoader[Any] = DataLoader(
             self._dataset, batch_sampler=batches, collate_fn=Collator(self._vocabulary), generator=torch.Generator()
         )

@@ -83,6 +83,18 @@ def test_the_students_voice_grows_with_progress() -> None:
     assert late.weight == pytest.approx(product.max() / product.sum(), rel=1e-5)
 
 
+def test_the_student_is_not_asked_about_speakers_whose_own_teacher_is_there() -> None:
+    told = Utterance("t", "t.wav", 1.0, "", "told", "train")
+    asked = Utterance("a", "a.wav", 1.0, "", "new", "test")
+    posteriors = {"t": log(0.5, 0.3, 0.2), "a": log(0.5, 0.3, 0.2)}
+    fits = {name: np.ones(3, dtype=bool) for name in posteriors}
+    known = frozenset({"told"})
+    both = PseudoLabeller((told, asked), LEXICON, posteriors, fits, UNIFORM, PLAIN, known)
+    assert both.doubtful == (asked,)
+    labels = both.label({"a": log(0.1, 0.8, 0.1)}, 1.0)
+    assert {name: label.text for name, label in labels.items()} == {"t": "one", "a": "two"}
+
+
 def test_without_teachers_the_student_speaks_alone_or_nobody_does() -> None:
     alone = labeller(None)
     assert alone.label(None, 0.5) == {}
