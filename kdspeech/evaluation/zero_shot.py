@@ -46,12 +46,34 @@ def zero_shot(
 
 
 def _fold_scores(workspace: Workspace, teacher: Teacher, fold: str) -> dict[DecodeMode, Scores]:
-    utterances = [u for u in workspace.utterances if u.speaker == fold]
+    utterances = _spoken_by(workspace, fold)
     lexicon = workspace.lexicon if workspace.has_lexicon else None
-    texts = _texts(workspace.reports_dir / "zero-shot" / f"{fold}.json", teacher, utterances, lexicon)
+    texts = _texts(_path(workspace, fold), teacher, utterances, lexicon)
     references = {u.utt_id: u.text for u in utterances}
     modes: tuple[DecodeMode, ...] = ("ctc", "lexicon")
     return {mode: score_texts(references, texts[mode]) for mode in modes if mode in texts}
+
+
+def kept_zero_shot(workspace: Workspace, held_out: str) -> Texts:
+    """The texts that `zero_shot` kept of a speaker's recordings as they are now; none if it was not run on them."""
+    path, utterances = _path(workspace, held_out), _spoken_by(workspace, held_out)
+    if not path.exists():
+        return {}
+    row = read_json(path)
+    texts: Texts = row["texts"] if row["made_of"]["utterances_sha256"] == _digest(utterances) else {}
+    return texts
+
+
+def _path(workspace: Workspace, fold: str) -> Path:
+    return workspace.reports_dir / "zero-shot" / f"{fold}.json"
+
+
+def _spoken_by(workspace: Workspace, speaker: str) -> list[Utterance]:
+    return [u for u in workspace.utterances if u.speaker == speaker]
+
+
+def _digest(utterances: Sequence[Utterance]) -> str:
+    return sha256_of_text("\n".join(f"{u.utt_id}\t{u.audio_sha256}" for u in utterances))
 
 
 def _texts(path: Path, teacher: Teacher, utterances: Sequence[Utterance], lexicon: Lexicon | None) -> Texts:
@@ -59,7 +81,7 @@ def _texts(path: Path, teacher: Teacher, utterances: Sequence[Utterance], lexico
     made_of = {
         "checkpoint_sha256": teacher.card.checkpoint_sha256,
         "lexicon_sha256": lexicon.sha256 if lexicon else None,
-        "utterances_sha256": sha256_of_text("\n".join(f"{u.utt_id}\t{u.audio_sha256}" for u in utterances)),
+        "utterances_sha256": _digest(utterances),
     }
     if path.exists() and (row := read_json(path))["made_of"] == made_of:
         texts: Texts = row["texts"]

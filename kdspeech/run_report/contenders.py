@@ -6,15 +6,16 @@ from functools import cached_property
 
 import numpy as np
 
-from kdspeech.choices import TABLE_MODES, DecodeMode
+from kdspeech.choices import TABLE_MODES
 from kdspeech.combination.scored import combine_all, score_systems, texts_of
 from kdspeech.combination.vote import vote
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import StoreError
 from kdspeech.evaluation.baselines import teacher_answers
+from kdspeech.evaluation.zero_shot import kept_zero_shot
 from kdspeech.run_report.subject import Subject
 from kdspeech.scoring.normalise import normalise
-from kdspeech.scoring.score import Scores
+from kdspeech.scoring.score import Scores, score_texts
 from kdspeech.uncertainty.bootstrap import bootstrap_intervals, macro, observed
 from kdspeech.uncertainty.comparison import Estimate
 from kdspeech.uncertainty.units import SpeakerUnits, group_units
@@ -105,20 +106,33 @@ def _students(subjects: Sequence[Subject]) -> list[Contender]:
 
 
 def _baselines(workspace: Workspace, subjects: Sequence[Subject]) -> tuple[list[Contender], list[str]]:
-    """Of every held-out speaker: the teachers that never heard this speaker, alone and together."""
+    """Of every held-out speaker: the encoder as it came, and the teachers that never heard this speaker."""
     store = LogProbStore(workspace.dumps_dir)
-    parts: dict[tuple[str, DecodeMode], list[Contender]] = {}
+    parts: dict[tuple[str, str], list[Contender]] = {}
     reasons = []
     for held_out in dict.fromkeys(s.held_out for s in subjects if s.utterances):
+        found = _zero_shot(workspace, held_out)
         try:
-            for contender in _of_speaker(workspace, store, held_out):
-                parts.setdefault((contender.name, contender.decoding), []).append(contender)  # type: ignore[arg-type]
+            found += _of_teachers(workspace, store, held_out)
         except StoreError as error:
             reasons.append(f"Baselines of {held_out}: {error}")
+        for contender in found:
+            parts.setdefault((contender.name, contender.decoding), []).append(contender)
     return [_joined(found) for found in parts.values()], reasons
 
 
-def _of_speaker(workspace: Workspace, store: LogProbStore, held_out: str) -> list[Contender]:
+def _zero_shot(workspace: Workspace, held_out: str) -> list[Contender]:
+    """The students' encoder before any training, where `loso` or `pretrain` has decoded it."""
+    references = {u.utt_id: u.text for u in workspace.utterances if u.speaker == held_out}
+    spoken = {utt_id: normalise(text) for utt_id, text in references.items()}
+    return [
+        Contender("zero-shot encoder", BASELINE, mode, _right(spoken, texts), score_texts(references, texts))
+        for mode, texts in kept_zero_shot(workspace, held_out).items()
+    ]
+
+
+def _of_teachers(workspace: Workspace, store: LogProbStore, held_out: str) -> list[Contender]:
+    """Single teachers, and all of them together."""
     utterances = [u for u in workspace.utterances if u.speaker == held_out]
     references = {u.utt_id: u.text for u in utterances}
     spoken = {utt_id: normalise(text) for utt_id, text in references.items()}

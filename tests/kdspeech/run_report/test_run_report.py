@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from kdspeech.errors import RunError
+from kdspeech.evaluation.zero_shot import zero_shot
 from kdspeech.files import read_json, write_json
 from kdspeech.run_report.contenders import make_field
 from kdspeech.run_report.rates import charts_by, differences, headline
 from kdspeech.run_report.report import report_path, write_report
 from kdspeech.run_report.subject import load_subjects
 from kdspeech.workspace import Workspace
-from tests.doubles import FakeStudents
+from tests.doubles import FakeStudents, PublishedTeachers
 
 NAME = "conformer_xs_from_speechbrain"
 
@@ -42,6 +43,21 @@ def test_the_headline_is_the_mean_over_speakers(made: Workspace) -> None:
     assert rows["any teacher right (oracle)", "greedy CTC"][2] == "100.0"
     low, high = map(float, student[3].split(" to "))
     assert low <= 83.3 <= high
+
+
+def test_the_encoder_as_it_came_is_a_baseline_where_it_was_decoded(workspace: Workspace) -> None:
+    """anna's teacher stands for the published encoder: it understands her and is deaf to bert."""
+    zero_shot(workspace, "anna", PublishedTeachers(), ["anna", "bert"])
+    field, _ = make_field(workspace, load_subjects(workspace, _runs(workspace, "anna", "bert")))
+    rows = {(row[0], row[1]): row for row in headline(field).rows}
+    assert rows["zero-shot encoder", "greedy CTC"][2] == "50.0"
+    assert rows["zero-shot encoder", "closed lexicon"][4] == "15 of 30"
+
+    kept = workspace.reports_dir / "zero-shot" / "anna.json"
+    row = read_json(kept)
+    write_json(kept, {**row, "made_of": {**row["made_of"], "utterances_sha256": "of other recordings"}})
+    field, _ = make_field(workspace, load_subjects(workspace, _runs(workspace, "anna")))
+    assert "zero-shot encoder" not in {contender.name for contender in field.contenders}
 
 
 def test_bars_by_speaker_and_band(made: Workspace) -> None:
