@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -65,10 +66,10 @@ class TrainingTask:
         steps = -(-utterances // self.recipe.training.batch_size)
         return -(-len(self.all_utterances) // steps)
 
-    @property
+    @cached_property
     def without_targets(self) -> frozenset[str]:
         """Ids of the recordings that the teachers' distributions do not cover."""
-        return frozenset(u.utt_id for u in self.unlabelled if self.targets is None or u.utt_id not in self.targets)
+        return frozenset(u.utt_id for u in self.unlabelled) - frozenset(self.targets or ())
 
     @property
     def needs_frame_targets(self) -> bool:
