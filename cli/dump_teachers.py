@@ -47,8 +47,9 @@ def command(
     \b
     kdspeech dump-teachers --speakers F02,F03
     """
-    from kdspeech import teachers
+    from kdspeech import students, teachers
     from kdspeech.dumps.dump_teachers import dump_teachers
+    from kdspeech.teaching.all_teachers import AllTeachers
     from kdspeech.workspace import Workspace
 
     place = Workspace(workspace)
@@ -56,7 +57,7 @@ def command(
         place,
         speakers,
         recipe=resolve_recipe(place, recipe, overrides),
-        teachers=teachers,
+        teachers=AllTeachers(teachers, students),
         on=on,
         kinds=kinds,
         jobs=jobs,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from kdspeech.choices import BACKENDS, Backend
 from kdspeech.cli.options import (
     common_options,
     force_option,
@@ -37,6 +38,11 @@ def _pairs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
     metavar="SPEAKER=PATH_OR_NAME",
     help="Bring your own instead: a SpeechBrain folder, a .nemo file or a published name. May be repeated.",
 )
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    help="`nemo` trains the recipe's student on one speaker, from the student's own start.  [default: the recipe's]",
+)
 @recipe_options
 @seed_option
 @jobs_option
@@ -45,6 +51,7 @@ def _pairs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
 def command(
     speakers: list[str] | None,
     external: dict[str, str],
+    backend: Backend | None,
     recipe: str | None,
     overrides: tuple[str, ...],
     seed: int,
@@ -58,16 +65,19 @@ def command(
     """
     if not speakers and not external:
         raise click.UsageError("give --speakers A,B,... (or all), or --teacher SPEAKER=PATH_OR_NAME")
-    from kdspeech import teachers
+    from kdspeech import students, teachers
     from kdspeech.teaching.train_teachers import train_teachers
     from kdspeech.workspace import Workspace
 
     place = Workspace(workspace)
+    if backend is not None:
+        overrides = (*overrides, f"teacher.backend={backend}")
     train_teachers(
         place,
         speakers or [],
         recipe=resolve_recipe(place, recipe, overrides),
         teachers=teachers,
+        students=students,
         external=external,
         seed=seed,
         jobs=jobs,

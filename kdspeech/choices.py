@@ -6,12 +6,15 @@ Mode = Literal["labels", "ctc-kd", "decoder-kd"]  # what a student learns from
 LossTerm = Literal["ctc", "cross_entropy", "frame_kl", "token_kl", "word_kl"]
 Kind = Literal["ctc", "decoder", "word", "hypotheses"]  # what is stored of a teacher
 DecodeMode = Literal["ctc", "ctc-beam", "decoder", "joint", "lexicon"]
+Backend = Literal["speechbrain", "nemo"]  # whose models the teachers are
 Checkpoint = Literal["last", "best"]  # the last epoch's, or the best on the training speakers' held-back productions
 
+NEMO: Backend = "nemo"
 PRETRAINED = "pretrained"  # stands for the workspace's own pretrained models in a recipe
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 LOSS_TERMS: tuple[LossTerm, ...] = get_args(LossTerm)
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 DECODE_MODES: tuple[DecodeMode, ...] = get_args(DecodeMode)
 TABLE_MODES: tuple[DecodeMode, ...] = ("ctc", "decoder", "lexicon")  # those by which a table compares systems

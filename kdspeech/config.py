@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 from yaml import YAMLError
 
-from kdspeech.choices import KINDS, PRETRAINED, Kind, LossTerm, Mode
+from kdspeech.choices import KINDS, NEMO, PRETRAINED, Backend, Kind, LossTerm, Mode
 from kdspeech.errors import ConfigError
 
 _CONFORMER_SUBSAMPLING = 4  # NeMo's default, where an encoder_config does not say
@@ -32,8 +32,13 @@ class VocabularyConfig(Strict):
 
 
 class TeacherConfig(Strict):
-    """One speaker's teacher: a SpeechBrain Conformer with a CTC head and an attention decoder."""
+    """One speaker's teacher: a SpeechBrain Conformer with a CTC head and an attention decoder, or a student of one.
 
+    A NeMo teacher is the recipe's student, trained on one speaker from the student's own start. It has the student's
+    architecture and features; `start` and the sizes down to `dropout` are a SpeechBrain teacher's.
+    """
+
+    backend: Backend = "speechbrain"
     start: Literal["random", "pretrained"] = "random"  # where all teachers begin; `kdspeech pretrain` makes the latter
     num_mels: int = 80
     subsampling: Literal[2, 4] = 4  # feature frames per encoder frame
@@ -88,6 +93,7 @@ class PseudoLabelConfig(Strict):
 class StudentConfig(Strict):
     """A NeMo encoder with a CTC head and a Transformer decoder."""
 
+    start: Literal["teachers"] | None = None  # with all weights where its NeMo teachers started; None: as below
     encoder: str | None = None  # `pretrained` (the workspace's own), .nemo file, published name; None: from scratch
     encoder_config: dict[str, Any] | None = None  # keyword arguments of NeMo's ConformerEncoder
     num_mels: int = 80
@@ -134,6 +140,7 @@ class TrainingConfig(Strict):
     speeds: tuple[PositiveFloat, ...] = Field((1.0,), min_length=1)  # drawn for each utterance and epoch; 1.1 is faster
     audio_cache_mb: int = 1024  # decoded waveforms kept in memory
     save_top_k: int = Field(1, ge=1)  # checkpoints kept by validation score, best.ckpt among them
+    ema_decay: float | None = Field(None, gt=0, lt=1)  # of the average of weights that is kept; None: the last step's
 
 
 Range = tuple[float, float]  # smallest and largest; each utterance draws its own value between them
@@ -227,7 +234,8 @@ class Recipe(Strict):
 
 def coarsest_subsampling(teacher: TeacherConfig, encoder_config: dict[str, Any] | None) -> int:
     """Feature frames per output frame of the coarser of teacher and student: what short recordings must suffice for."""
-    return max(teacher.subsampling, (encoder_config or {}).get("subsampling_factor", _CONFORMER_SUBSAMPLING))
+    of_student: int = (encoder_config or {}).get("subsampling_factor", _CONFORMER_SUBSAMPLING)
+    return of_student if teacher.backend == NEMO else max(teacher.subsampling, of_student)
 
 
 def recipe_names() -> list[str]:

@@ -5,6 +5,7 @@ Shapes: B batch, N samples, T frames, U decoder positions, V vocabulary, D encod
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from kdspeech.config import StudentConfig
 from kdspeech.errors import ConfigError
 from kdspeech.protocols import Encoded, StudentOutput
 from kdspeech.students.encoders import MelEncoder, StartingPoint, build_encoder
+from kdspeech.teaching.student_folder import is_student_folder, read_student
 from kdspeech.vocabulary import Vocabulary
 
 
@@ -126,7 +128,26 @@ class HybridStudent(nn.Module):
 
 
 def build_hybrid(config: StudentConfig, vocabulary: Vocabulary, seed: int) -> HybridStudent:
-    """Builds the student that a recipe describes; the same seed gives the same weights."""
+    """Builds the student that a recipe describes; the same seed gives the same weights.
+
+    Where `encoder` is a student's folder, the seed has no say: all weights are that student's.
+
+    Raises:
+        ConfigError: settings that do not fit together, or a decoder that does not fit the folder's.
+        KdspeechError: a checkpoint that is missing or of another kind.
+    """
+    folder = Path(config.encoder or "")
+    saved = read_student(folder) if config.encoder and is_student_folder(folder) else None
+    if saved is not None:
+        vocabulary.check_same(saved.vocabulary.sha256, str(folder))
+        encoder = saved.config.model_dump(include={"encoder", "encoder_config", "num_mels", "preprocessor_config"})
+        config = config.model_copy(update=encoder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return HybridStudent(vocabulary, build_encoder(config, vocabulary))
+        student = HybridStudent(vocabulary, build_encoder(config, vocabulary))
+    if saved is not None:
+        try:
+            student.load_state_dict(saved.weights)
+        except RuntimeError as error:
+            raise ConfigError(f"{folder} holds a student with another decoder than the recipe's: {error}") from error
+    return student

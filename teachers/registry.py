@@ -4,11 +4,11 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from kdspeech.choices import BACKENDS
 from kdspeech.errors import TeacherError
 from kdspeech.protocols import Teacher
-from kdspeech.teaching.teacher_folder import CARD_NAME, OWN_FOLDER, read_teacher_card, write_teacher_card
+from kdspeech.teaching.teacher_folder import CARD_NAME, OWN_FOLDER, check_card, read_teacher_card, write_teacher_card
 
-BACKENDS = ("speechbrain", "nemo")
 _PUBLISHED_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")  # name or organisation/name
 
 
@@ -38,12 +38,7 @@ def load_teacher(folder: Path) -> Teacher:
     card = read_teacher_card(folder)
     place = str(folder) if card.source == OWN_FOLDER else card.source
     teacher = _open(card.backend, place, card.teacher_id)
-    found = teacher.card
-    if (found.checkpoint_sha256, found.vocabulary_sha256) != (card.checkpoint_sha256, card.vocabulary_sha256):
-        raise TeacherError(
-            f"teacher {card.teacher_id}: {place} has checkpoint {found.checkpoint_sha256[:12]}, its card says "
-            f"{card.checkpoint_sha256[:12]}: the files were changed. Train or register it again (--force)."
-        )
+    check_card(card, teacher.card, place)
     teacher.card = card
     return teacher
 

@@ -20,11 +20,12 @@ from kdspeech.evaluation.loso_table import LosoRow, LosoTable
 from kdspeech.evaluation.zero_shot import zero_shot
 from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.files import count_lines, write_json, write_text
-from kdspeech.pretraining.pretrained import resolve_student
+from kdspeech.pretraining.pretrained import resolve_encoder
 from kdspeech.protocols import DecodableStudents, TeacherFamily
 from kdspeech.runs import RunFolder
 from kdspeech.scoring.score import Scores
 from kdspeech.supervision import ALL_LABELS, Supervision
+from kdspeech.teaching.all_teachers import AllTeachers
 from kdspeech.teaching.teacher_folder import CARD_NAME
 from kdspeech.teaching.train_teachers import train_teachers
 from kdspeech.training.loggers import check_wandb
@@ -90,11 +91,11 @@ def loso(
     folds = workspace.check_speakers(list(speakers or ["all"]))
     if len(workspace.speakers) < 2:
         raise KdspeechError(f"{workspace.manifest_path} has one speaker; leaving one out needs at least two.")
-    everyone = workspace.speakers
+    everyone, teachers = workspace.speakers, AllTeachers(teachers, students)
     # A teacher that is there stays: it may be the user's own, and runs and dumps were made with it.
     missing = [name for name in everyone if not (workspace.teacher_dir(name) / CARD_NAME).exists()]
     if missing:
-        train_teachers(workspace, missing, recipe=recipe, teachers=teachers, seed=seed, jobs=jobs)
+        train_teachers(workspace, missing, recipe=recipe, teachers=teachers, students=students, seed=seed, jobs=jobs)
     dump_teachers(workspace, everyone, recipe=recipe, teachers=teachers, on=everyone, jobs=jobs)
     systems = [StudentSystem(mode) for mode in MODES if mode in modes]
     if adapt:
@@ -220,7 +221,7 @@ def _zero_shot_row(
     workspace: Workspace, recipe: Recipe, teachers: TeacherFamily, folds: Sequence[str]
 ) -> list[LosoRow]:
     """The student's pretrained encoder as it comes, with its own CTC head; no row for an encoder from scratch."""
-    encoder = resolve_student(workspace, recipe.student).encoder
+    encoder = resolve_encoder(workspace, recipe.student).encoder
     if encoder is None:
         return []
     scores = zero_shot(workspace, encoder, teachers, folds)

@@ -65,7 +65,7 @@ class Plan:
             {
                 "pretraining": self.pretraining.model_dump(mode="json", exclude={"encoder_config"}),
                 "student": self.student.model_dump(mode="json", include=of_student),
-                "teacher": teacher.model_dump(mode="json", exclude={"start"}),
+                "teacher": teacher.model_dump(mode="json", exclude={"start", "backend"}),
                 "seed": self.seed,
                 "words": list(workspace.lexicon.words),
                 "vocabulary": workspace.vocabulary.sha256,

@@ -8,6 +8,8 @@ from kdspeech.choices import PRETRAINED
 from kdspeech.config import StudentConfig
 from kdspeech.errors import RunError, VocabularyError
 from kdspeech.files import read_json, sha256_of_file, write_json
+from kdspeech.teaching.common_start import check_common_start
+from kdspeech.teaching.student_folder import is_student_folder
 from kdspeech.teaching.teacher_folder import read_teacher_card
 from kdspeech.workspace import Workspace
 
@@ -53,6 +55,20 @@ def read_card(folder: Path) -> PretrainedCard | None:
 
 
 def resolve_student(workspace: Workspace, config: StudentConfig) -> StudentConfig:
+    """The student's settings with its start replaced by what lies there: a .nemo file or the teachers' common start.
+
+    Raises:
+        RunError: nothing was pretrained yet, no NeMo teachers were trained, or the start is another student's.
+        VocabularyError: it was made for another vocabulary.
+    """
+    own = resolve_encoder(workspace, config)
+    if config.start is None:
+        return own
+    check_common_start(workspace.initial_teacher_dir, own, workspace.vocabulary)
+    return own.starting_from(str(workspace.initial_teacher_dir)).model_copy(update={"start": None})
+
+
+def resolve_encoder(workspace: Workspace, config: StudentConfig) -> StudentConfig:
     """The student's settings with `pretrained` replaced by the workspace's own .nemo file; others as they are.
 
     Raises:
@@ -96,7 +112,12 @@ def _finished_card(workspace: Workspace) -> PretrainedCard:
 
 
 def speakers_heard(checkpoint: Path) -> tuple[str, ...] | None:
-    """Corpus speakers heard by a .nemo file: known for the one that a pretraining's card describes, None for others."""
+    """Corpus speakers heard by a checkpoint; None where nobody recorded them.
+
+    They are known for the .nemo file that a pretraining's card describes, and for the common start of NeMo teachers.
+    """
+    if is_student_folder(checkpoint):
+        return read_teacher_card(checkpoint).speakers
     if not checkpoint.is_file():
         return None
     card = read_card(checkpoint.parent)

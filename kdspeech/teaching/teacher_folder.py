@@ -43,6 +43,19 @@ def read_teacher_card(folder: Path) -> TeacherCard:
         raise TeacherError(f"{path} is not a teacher's card ({error}). Train or register the teacher again.") from error
 
 
+def check_card(card: TeacherCard, found: TeacherCard, place: str) -> None:
+    """Holds a loaded model against its card.
+
+    Raises:
+        TeacherError: it is another model.
+    """
+    if (found.checkpoint_sha256, found.vocabulary_sha256) != (card.checkpoint_sha256, card.vocabulary_sha256):
+        raise TeacherError(
+            f"teacher {card.teacher_id}: {place} has checkpoint {found.checkpoint_sha256[:12]}, its card says "
+            f"{card.checkpoint_sha256[:12]}: the files were changed. Train or register it again (--force)."
+        )
+
+
 def teachers_of(workspace: Workspace) -> list[str]:
     """The teachers whose cards are in the workspace, in the manifest's order of speakers, strangers last."""
     found = {card.parent.name for card in workspace.teachers_dir.glob(f"*/{CARD_NAME}")}

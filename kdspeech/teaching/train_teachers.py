@@ -10,14 +10,17 @@ from pathlib import Path
 
 from kdspeech import console
 from kdspeech.audio import load_audio
-from kdspeech.choices import PRETRAINED
+from kdspeech.choices import NEMO, PRETRAINED
 from kdspeech.config import Recipe, TeacherConfig
 from kdspeech.corpora.utterance import Utterance
+from kdspeech.errors import ConfigError
 from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.files import count_lines, read_json, sha256_of_text, write_json
-from kdspeech.pretraining.pretrained import pretrained_teacher
-from kdspeech.protocols import Teacher, TeacherFamily
+from kdspeech.pretraining.pretrained import pretrained_teacher, resolve_encoder
+from kdspeech.protocols import StudentFamily, Teacher, TeacherFamily
 from kdspeech.scoring.score import Scores, score_texts
+from kdspeech.teaching.all_teachers import AllTeachers
+from kdspeech.teaching.common_start import make_common_start
 from kdspeech.teaching.teacher_folder import (
     CARD_NAME,
     LOG_NAME,
@@ -53,6 +56,7 @@ def train_teachers(
     *,
     recipe: Recipe,
     teachers: TeacherFamily,
+    students: StudentFamily | None = None,
     external: Mapping[str, str] | None = None,
     seed: int = 0,
     jobs: int | None = None,
@@ -65,35 +69,39 @@ def train_teachers(
 
     Args:
         speakers: names, or ["all"].
-        external: speaker -> SpeechBrain folder, .nemo file or published name, to register instead of training.
+        students: needed for teachers that are students of one speaker (`teacher.backend: nemo`).
+        external: speaker -> SpeechBrain folder, NeMo teacher's folder, .nemo file or published name, to register
+            instead of training.
         jobs: processes side by side; None takes one a core.
         force: makes the random initial checkpoint and these speakers' teachers again.
 
     Raises:
         KdspeechError: an unknown speaker, a speaker without utterances, or a teacher that cannot be trained or loaded.
     """
+    if students is not None:
+        teachers = AllTeachers(teachers, students)
     external = dict(external or {})
     workspace.check_speakers(list(external))
     names = [name for name in workspace.check_speakers(list(speakers)) if name not in external]
     for speaker, source in external.items():
         _register(workspace, teachers, speaker, source, force)
     if names:
-        _train_missing(workspace, names, recipe.teacher, teachers, seed, jobs, force)
+        _train_missing(workspace, names, recipe, teachers, seed, jobs, force)
     _print_table(workspace, [*names, *external])
 
 
 def _train_missing(
     workspace: Workspace,
     names: Sequence[str],
-    config: TeacherConfig,
+    recipe: Recipe,
     teachers: TeacherFamily,
     seed: int,
     jobs: int | None,
     force: bool,
 ) -> None:
-    vocabulary = workspace.vocabulary
+    vocabulary, config = workspace.vocabulary, recipe.teacher
     vocabulary.check_round_trip(u.text for u in workspace.utterances)
-    initial = _common_start(workspace, config, teachers, seed, force)
+    initial = _common_start(workspace, recipe, teachers, seed, force)
     start = read_teacher_card(initial).checkpoint_sha256
     arguments = []
     for name in names:
@@ -125,14 +133,20 @@ def _train_missing(
     _warn_of_other_starts(workspace, start)
 
 
-def _common_start(workspace: Workspace, config: TeacherConfig, teachers: TeacherFamily, seed: int, force: bool) -> Path:
-    """The one checkpoint from which all teachers start: pretrained, or of random weights that are made here."""
-    if config.start == PRETRAINED:
+def _common_start(workspace: Workspace, recipe: Recipe, teachers: TeacherFamily, seed: int, force: bool) -> Path:
+    """The one checkpoint from which all teachers start: pretrained, random, or, of NeMo teachers, the student's."""
+    config, initial = recipe.teacher, workspace.initial_teacher_dir
+    if config.backend != NEMO and config.start == PRETRAINED:
         return pretrained_teacher(workspace)
-    initial = workspace.initial_teacher_dir
+    if config.backend == NEMO and not isinstance(teachers, AllTeachers):
+        raise ConfigError("teachers of backend nemo are students: give train_teachers the `students`, too.")
     if force:
         shutil.rmtree(initial, ignore_errors=True)
-    teachers.train_initial(config, workspace.vocabulary, initial, seed)
+    if isinstance(teachers, AllTeachers) and config.backend == NEMO:
+        student = resolve_encoder(workspace, recipe.student)
+        make_common_start(initial, student, workspace.vocabulary, teachers.students, seed)
+    else:
+        teachers.train_initial(config, workspace.vocabulary, initial, seed)
     return initial
 
 
@@ -222,7 +236,7 @@ def _settings_sha256(
 ) -> str:
     """Hash of everything that decides a teacher's weights, and of the utterances that it is scored on."""
     used = [asdict(u) for u in utterances if u.split != "test"]
-    settings = config.model_dump(mode="json", exclude={"start"})  # `start`, the hash, says what it came to
+    settings = config.model_dump(mode="json", exclude={"start", "backend"})  # `start`, the hash, says what they came to
     parts = (settings, vocabulary.sha256, start, used, seed)
     return sha256_of_text(json.dumps(parts, sort_keys=True))
 

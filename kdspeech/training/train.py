@@ -21,6 +21,7 @@ from kdspeech.runs import RunFolder
 from kdspeech.supervision import ALL_LABELS, Supervision
 from kdspeech.targets.aggregate import aggregate
 from kdspeech.targets.target_set import TargetSet
+from kdspeech.teaching.student_folder import is_student_folder
 from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
 from kdspeech.training.loggers import check_wandb
 from kdspeech.training.preflight import check_frames, check_targets
@@ -133,8 +134,10 @@ def teacher_cards(workspace: Workspace, held_out: str, names: Sequence[str] | No
 
 
 def checkpoint_sha256(start: StudentConfig) -> str | None:
-    """Hash of the .nemo file that a student starts from; None from scratch, and for a published name."""
+    """Hash of the .nemo file or the teachers' start from which a student begins; None from scratch, and for a name."""
     path = Path(start.encoder) if start.encoder else None
+    if path is not None and is_student_folder(path):
+        return read_teacher_card(path).checkpoint_sha256
     return sha256_of_file(path) if path is not None and path.is_file() else None
 
 
