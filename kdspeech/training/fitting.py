@@ -25,6 +25,7 @@ from kdspeech.errors import RunError
 from kdspeech.lexicon import Lexicon
 from kdspeech.losses import LossSum, WeightedSum, cross_entropy, ctc_loss, masked_kl, word_posterior_kl
 from kdspeech.protocols import StudentOutput
+from kdspeech.training.averaging import WeightAverage
 from kdspeech.training.batches import Batch
 from kdspeech.training.movement import Movement, PartMovement
 from kdspeech.training.stages import build_optimizer, build_scheduler, epoch_seed, keep_frozen_in_eval, prepare_parts
@@ -139,11 +140,13 @@ class StageModule(lightning.LightningModule):
         student: Any,
         plan: StagePlan,
         on_epoch: Callable[["StageModule", EpochResult], None],
-        before_epoch: Callable[[int], None] = lambda epoch: None,
+        before_epoch: Callable[["StageModule", int], None] = lambda module, epoch: None,
     ) -> None:
         """`before_epoch` is called with the stage's finished epochs, and may use the student; `on_epoch` saves."""
         super().__init__()
         self.student = student
+        decay = plan.training.ema_decay
+        self.average = None if decay is None else WeightAverage(student, decay)
         self.plan = plan
         self.loss = WeightedSum({str(term): weight for term, weight in plan.weights.items()})
         self.optimizer_state: dict[str, Any] | None = None  # of the checkpoint that is continued
@@ -157,6 +160,11 @@ class StageModule(lightning.LightningModule):
         self._display = ExitStack()
         self._bar: console.Bar | None = None
         prepare_parts(student, plan.stage)
+
+    @property
+    def kept_student(self) -> Any:
+        """The student that is validated and stored, and labels: the average, where there is one."""
+        return self.student if self.average is None else self.average.student
 
     def train(self, mode: bool = True) -> "StageModule":
         super().train(mode)
@@ -172,7 +180,7 @@ class StageModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
-        self._before_epoch(self.current_epoch)
+        self._before_epoch(self, self.current_epoch)
         lightning.seed_everything(epoch_seed(self.plan.seed, self.plan.index, self.current_epoch), verbose=False)
         self.train()  # Lightning leaves modules in the mode it finds them in
         self._movement = Movement(self.student)
@@ -206,6 +214,8 @@ class StageModule(lightning.LightningModule):
         self._step_values["gradient_norm"] = norm
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        if self.average is not None:
+            self.average.update(self.student)
         groups = self.optimizers().param_groups
         rates = {f"learning_rate_{group.get('name', number)}": group["lr"] for number, group in enumerate(groups)}
         rates["learning_rate"] = groups[0]["lr"]
@@ -218,7 +228,7 @@ class StageModule(lightning.LightningModule):
         self._validation = Validation(self.plan.has_decoder)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._validation.add(self.student, batch)
+        self._validation.add(self.kept_student, batch)
 
     def on_train_epoch_end(self) -> None:
         self.close_display()

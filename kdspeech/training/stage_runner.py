@@ -136,13 +136,15 @@ class StageRunner:
             has_decoder=task.has_decoder(index),
             lexicon=task.lexicon,
         )
-        module = StageModule(self._student, plan, self._save, lambda epoch: self._relabel(index, epoch))
+        module = StageModule(self._student, plan, self._save, self._relabel)
         first_epoch = 0
         if state is not None:
             first_epoch = state["epoch"]
             module.optimizer_state, module.scheduler_state = state["optimizer"], state["scheduler"]
         if first_epoch >= stage.epochs:
             return
+        if state is not None and module.average is not None:
+            module.average.resume(state["average"], self._student)
         trained = sum(p.numel() for p in self._student.parameters() if p.requires_grad)
         total = sum(p.numel() for p in self._student.parameters())
         console.remark(
@@ -151,6 +153,8 @@ class StageRunner:
         )
         self._epoch_start = time.monotonic()
         fit_stage(module, self._train_loader(batches), self._valid_loader(), first_epoch, self._loggers)
+        if module.average is not None:  # the stage's result: what was validated, and what the next one starts from
+            self._student.load_state_dict(module.average.student.state_dict())
 
     def _train_loader(self, batches: EpochBatches) -> "DataLoader[Any]":
         task = self._task
@@ -167,12 +171,12 @@ class StageRunner:
         dataset = UtteranceDataset(self._utterances, task.vocabulary, self._cache, labels)
         return _loader(dataset, batches, collator)
 
-    def _relabel(self, stage: int, epoch: int) -> None:
+    def _relabel(self, module: StageModule, epoch: int) -> None:
         """Before an epoch: pseudo-labels by what the student hears now."""
         if self._labelling is None:
             return
         epochs = [stage.epochs for stage in self._task.recipe.stages]
-        self._labelling.update(self._student, (sum(epochs[:stage]) + epoch) / sum(epochs))
+        self._labelling.update(module.kept_student, (sum(epochs[: module.plan.index]) + epoch) / sum(epochs))
 
     def _valid_loader(self) -> "DataLoader[Any]":
         task = self._task
@@ -195,13 +199,15 @@ class StageRunner:
         }
         self._history.append(row)
         state = {
-            "student": self._student.state_dict(),
+            "student": module.kept_student.state_dict(),
             "stage": module.plan.index,
             "epoch": result.epoch,
             "optimizer": module.optimizers(use_pl_optimizer=False).state_dict(),
             "scheduler": module.lr_schedulers().state_dict(),
             "history": self._history,
         }
+        if module.average is not None:
+            state["average"] = module.average.state(self._student)
         self._checkpoints.save(state, result.valid.score, f"stage{module.plan.index + 1}-epoch{result.epoch:03d}")
         write_text(self._run.metrics_path, "".join(json.dumps(line) + "\n" for line in self._history))
         log_epoch(self._loggers, row, step=len(self._history))

@@ -17,8 +17,11 @@ from kdspeech.folds import Provenance
 from kdspeech.lexicon import Lexicon
 from kdspeech.runs import RunFolder, load_student
 from kdspeech.targets.target_set import Target, TargetSet
+from kdspeech.training.averaging import WeightAverage
+from kdspeech.training.batches import AudioCache, Collator, Draw, UtteranceDataset
 from kdspeech.training.checkpoints import load_checkpoint
 from kdspeech.training.train import train
+from kdspeech.training.validation import Validation
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import add_teacher, make_workspace
@@ -88,11 +91,11 @@ class Killed(BaseException):
 TWO_STAGES = [{"name": "heads", "train": ("ctc_head", "decoder"), "epochs": 2}, {"name": "all", "epochs": 2}]
 
 
-@pytest.mark.parametrize("saves", [1, 2, 3])
+@pytest.mark.parametrize(("saves", "ema_decay"), [(1, None), (2, None), (3, None), (1, 0.8), (2, 0.8), (3, 0.8)])
 def test_killed_and_continued_equals_unbroken(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saves: int
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saves: int, ema_decay: float | None
 ) -> None:
-    recipe = tiny_recipe(TWO_STAGES, speeds=(0.9, 1.0, 1.1))
+    recipe = tiny_recipe(TWO_STAGES, speeds=(0.9, 1.0, 1.1), ema_decay=ema_decay)
     unbroken = fit(make_workspace(tmp_path / "other", workspace.lexicon, workspace.vocabulary), recipe=recipe)
     original = TinyStudent.forward
     steps_per_epoch = 3  # 18 utterances by 8
@@ -122,6 +125,48 @@ def test_killed_and_continued_equals_unbroken(
     without_time = [{k: v for k, v in row.items() if "second" not in k} for row in rows(run)]
     expected = [{k: v for k, v in row.items() if "second" not in k} for row in rows(unbroken)]
     assert without_time == expected
+
+
+def test_averaged_weights_are_validated_and_kept_and_the_next_stage_starts_from_them(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[list[torch.Tensor]] = []  # after each step, by stage
+    starts: list[torch.Tensor] = []  # of each stage
+    update, start = WeightAverage.update, WeightAverage.__init__
+
+    def weight(student: Any) -> torch.Tensor:
+        return student.ctc_head.weight.detach().clone()
+
+    def started(self: WeightAverage, student: Any, decay: float) -> None:
+        starts.append(weight(student))
+        trained.append([])
+        start(self, student, decay)
+
+    def updated(self: WeightAverage, student: Any) -> None:
+        trained[-1].append(weight(student))
+        update(self, student)
+
+    monkeypatch.setattr(WeightAverage, "__init__", started)
+    monkeypatch.setattr(WeightAverage, "update", updated)
+    run = fit(workspace, recipe=tiny_recipe(TWO_STAGES, ema_decay=0.5))
+    expected = []
+    for weights in trained:
+        average = weights[0]
+        for number, current in enumerate(weights[1:], start=2):
+            decay = min(0.5, number / (number + 9))
+            average = decay * average + (1 - decay) * current
+        expected.append(average)
+    assert [len(weights) for weights in trained] == [6, 6]  # 2 epochs of 3 steps
+    torch.testing.assert_close(starts[1], expected[0])
+    student = load_student(run.path, TinyStudents(), checkpoint="last")
+    torch.testing.assert_close(weight(student), expected[1])
+    assert not torch.equal(weight(student), trained[1][-1])
+
+    validation = Validation()
+    utterances = [u for u in workspace.utterances if u.split == "valid" and u.speaker != "carl"]
+    dataset = UtteranceDataset(utterances, workspace.vocabulary, AudioCache(0))
+    validation.add(student, Collator(workspace.vocabulary)([dataset[Draw(i, 1.0)] for i in range(len(utterances))]))
+    assert rows(run)[-1]["valid_ctc_loss"] == pytest.approx(validation.result().ctc_loss, rel=1e-5)
 
 
 def test_killed_while_saving_leaves_a_whole_checkpoint(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
