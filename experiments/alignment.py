@@ -1,0 +1,178 @@
+"""How often CTC spikes of the same token lie on different frames: teacher against teacher, student against teacher.
+
+  python experiments/alignment.py --workspace workspace --held-out S [--recipe NAME] [--modes labels,ctc-kd] [--seed 0]
+Needs the teachers' `ctc` dumps; of students the finished runs, if there are any. Each token's spike is the frame of a
+forced alignment on which its probability is highest (kdspeech/decoding/forced_alignment.py); frames are the student's,
+or the teachers' where there is no student. Two sets of recordings, each of the transcripts that all systems can align:
+held-back productions of the training speakers, and all of the held-out speaker's. The teacher of S takes no part.
+"""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+
+from kdspeech import console, students
+from kdspeech.choices import DEFAULT_CHECKPOINT
+from kdspeech.corpora.utterance import Utterance
+from kdspeech.decoding.forced_alignment import share_of_displaced_spikes, spike_times_s
+from kdspeech.dumps.store import LogProbStore
+from kdspeech.errors import KdspeechError
+from kdspeech.evaluation.evaluate import decode_utterances
+from kdspeech.protocols import Encoded, Student
+from kdspeech.runs import RunFolder, load_student
+from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
+from kdspeech.workspace import Workspace
+
+_TOLERANCES = (0, 1, 2)  # frames
+
+Times = dict[str, np.ndarray]  # utterance id -> spike times in seconds, [U]
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """Where one system says the tokens of some recordings."""
+
+    frame_shift_s: float
+    times_s: Times  # without the recordings whose transcript it cannot align
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    pairs: int
+    tokens: int  # of a pair
+    displaced: tuple[float, ...]  # share of tokens, by tolerance; mean over pairs
+    later_ms: float  # median over tokens, mean over pairs; of the first system against the second
+
+
+def teacher_spikes(workspace: Workspace, teacher_id: str, utterances: Sequence[Utterance]) -> Spikes:
+    """From the store.
+
+    Raises:
+        KdspeechError: the teacher is missing, was not dumped on these recordings or has another vocabulary.
+    """
+    store, card = LogProbStore(workspace.dumps_dir), read_teacher_card(workspace.teacher_dir(teacher_id))
+    rows = store.read(
+        teacher_id, "ctc", utterances, checkpoint_sha256=card.checkpoint_sha256, vocabulary=workspace.vocabulary
+    )
+    shift_s = store.describe(teacher_id, "ctc", utterances[0].speaker)[0].frame_shift_s
+    return _spikes(workspace, {u.utt_id: cast(np.ndarray, rows[u.utt_id]) for u in utterances}, utterances, shift_s)
+
+
+def student_spikes(workspace: Workspace, student: Student, utterances: Sequence[Utterance]) -> Spikes:
+    """By listening."""
+
+    def rows_of(encoded: Encoded) -> list[np.ndarray]:
+        log_probs = student.ctc_log_probs(encoded).float().cpu().numpy()  # [B, T, V+1]
+        return [rows[:frames] for rows, frames in zip(log_probs, encoded.num_frames.tolist(), strict=True)]
+
+    with torch.inference_mode():
+        rows = decode_utterances(student, utterances, rows_of)
+    return _spikes(workspace, rows, utterances, student.frame_shift_s)
+
+
+def _spikes(
+    workspace: Workspace, rows: Mapping[str, np.ndarray], utterances: Sequence[Utterance], shift_s: float
+) -> Spikes:
+    found = {u.utt_id: spike_times_s(rows[u.utt_id], workspace.vocabulary.encode(u.text), shift_s) for u in utterances}
+    return Spikes(shift_s, {utt_id: times for utt_id, times in found.items() if times is not None})
+
+
+def compare(name: str, pairs: Sequence[tuple[Spikes, Spikes]], utt_ids: Sequence[str], frame_shift_s: float) -> Row:
+    """One row: each pair of systems on the same tokens, and the mean over pairs."""
+    shares, later_ms, tokens = [], [], 0
+    for one, other in pairs:
+        times, reference = (np.concatenate([spikes.times_s[i] for i in utt_ids]) for spikes in (one, other))
+        shares.append([share_of_displaced_spikes(times, reference, frame_shift_s, limit) for limit in _TOLERANCES])
+        later_ms.append(1000 * float(np.median(times - reference)))
+        tokens = len(times)
+    return Row(name, len(pairs), tokens, tuple(np.mean(shares, axis=0).tolist()), float(np.mean(later_ms)))
+
+
+def rows_of(
+    workspace: Workspace, held_out: str, learners: Mapping[str, Student], utterances: Sequence[Utterance]
+) -> list[Row]:
+    """The rows of one set of recordings.
+
+    Raises:
+        KdspeechError: fewer than two teachers, or no recording that all systems can align.
+    """
+    names = [name for name in teachers_of(workspace) if name != held_out]
+    if len(names) < 2 or not utterances:
+        raise KdspeechError(
+            f"{workspace.root}: {len(names)} teachers beside {held_out}'s and {len(utterances)} recordings; expected "
+            "two teachers at least. Run `kdspeech train-teachers` and `kdspeech dump-teachers`, --speakers all."
+        )
+    teachers = [teacher_spikes(workspace, name, utterances) for name in names]
+    found = {name: student_spikes(workspace, student, utterances) for name, student in learners.items()}
+    everyone = [*teachers, *found.values()]
+    utt_ids = [u.utt_id for u in utterances if all(u.utt_id in spikes.times_s for spikes in everyone)]
+    if not utt_ids:
+        raise KdspeechError(f"{workspace.root}: no recording's transcript can be aligned by every system.")
+    shift_s = everyone[-1].frame_shift_s
+    rows = [compare("teacher against teacher", list(itertools.combinations(teachers, 2)), utt_ids, shift_s)]
+    for name, spikes in found.items():
+        rows.append(compare(f"{name} student against teacher", [(spikes, t) for t in teachers], utt_ids, shift_s))
+    return rows
+
+
+def finished_students(
+    workspace: Workspace, recipe: str, held_out: str, variants: Sequence[str], seed: int
+) -> dict[str, Student]:
+    """Those that were trained, by variant."""
+    found = {}
+    for variant in variants:
+        run = RunFolder(workspace.runs_dir / recipe / held_out / variant / f"seed{seed}")
+        if run.is_finished:
+            found[variant] = load_student(run.path, students, DEFAULT_CHECKPOINT)
+        else:
+            console.remark(f"{run.path} is not finished: left out.")
+    return found
+
+
+def _cells(row: Row) -> list[str]:
+    shares = (f"{100 * share:.1f}" for share in row.displaced)
+    return [row.name, str(row.pairs), str(row.tokens), *shares, f"{row.later_ms:+.0f}"]
+
+
+def main() -> int:
+    """Exit codes: 0 done, 1 failed, 2 wrong usage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", type=Path, default=Path("workspace"))
+    parser.add_argument("--held-out", required=True, metavar="S")
+    parser.add_argument("--recipe", help="of the runs  [default: the workspace's]")
+    parser.add_argument("--modes", default="labels,ctc-kd,decoder-kd", help="of the runs  [default: %(default)s]")
+    parser.add_argument("--seed", type=int, default=0, help="of the runs  [default: 0]")
+    options = parser.parse_args()
+    workspace, held_out = Workspace(options.workspace), options.held_out
+    try:
+        workspace.check_speakers([held_out])
+        recipe = Path(options.recipe or workspace.corpus.recipe).stem
+        learners = finished_students(workspace, recipe, held_out, options.modes.split(","), options.seed)
+        sets = {
+            "held-back productions of the training speakers": [
+                u for u in workspace.utterances if u.split == "valid" and u.speaker != held_out
+            ],
+            f"all recordings of {held_out}": [u for u in workspace.utterances if u.speaker == held_out],
+        }
+        columns = ("systems", "pairs", "tokens", *(f"% off > {limit}" for limit in _TOLERANCES), "median ms later")
+        for title, utterances in sets.items():
+            rows = rows_of(workspace, held_out, learners, utterances)
+            console.table(f"CTC spikes on another frame, {title}", columns, [_cells(row) for row in rows])
+    except KdspeechError as error:
+        console.warn(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
