@@ -3,8 +3,9 @@
   python experiments/alignment.py --workspace workspace --held-out S [--recipe NAME] [--modes labels,ctc-kd] [--seed 0]
 Needs the teachers' `ctc` dumps; of students the finished runs, if there are any. Each token's spike is the frame of a
 forced alignment on which its probability is highest (kdspeech/decoding/forced_alignment.py); frames are the student's,
-or the teachers' where there is no student. Two sets of recordings, each of the transcripts that all systems can align:
-held-back productions of the training speakers, and all of the held-out speaker's. The teacher of S takes no part.
+or the teachers' where there is no student. Two sets of recordings, each without the transcripts that some system cannot
+align: held-back productions of training speakers, and all of the held-out speaker's. The teacher of S is left out.
+A system that hears another word has no spikes worth the name: the last column is of recordings that both get right.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import torch
 from kdspeech import console, students
 from kdspeech.choices import DEFAULT_CHECKPOINT
 from kdspeech.corpora.utterance import Utterance
+from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.decoding.forced_alignment import share_of_displaced_spikes, spike_times_s
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import KdspeechError
@@ -41,6 +43,7 @@ class Spikes:
 
     frame_shift_s: float
     times_s: Times  # without the recordings whose transcript it cannot align
+    right: frozenset[str]  # recordings whose transcript greedy CTC gives
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Row:
     tokens: int  # of a pair
     displaced: tuple[float, ...]  # share of tokens, by tolerance; mean over pairs
     later_ms: float  # median over tokens, mean over pairs; of the first system against the second
+    displaced_of_right: float  # with tolerance 0, of the recordings that both systems of a pair hear rightly
 
 
 def teacher_spikes(workspace: Workspace, teacher_id: str, utterances: Sequence[Utterance]) -> Spikes:
@@ -83,19 +87,31 @@ def student_spikes(workspace: Workspace, student: Student, utterances: Sequence[
 def _spikes(
     workspace: Workspace, rows: Mapping[str, np.ndarray], utterances: Sequence[Utterance], shift_s: float
 ) -> Spikes:
-    found = {u.utt_id: spike_times_s(rows[u.utt_id], workspace.vocabulary.encode(u.text), shift_s) for u in utterances}
-    return Spikes(shift_s, {utt_id: times for utt_id, times in found.items() if times is not None})
+    vocabulary, right = workspace.vocabulary, set()
+    found = {u.utt_id: spike_times_s(rows[u.utt_id], vocabulary.encode(u.text), shift_s) for u in utterances}
+    for utterance in utterances:
+        log_probs = torch.from_numpy(rows[utterance.utt_id])[None]  # [1, T, V+1]
+        if greedy_ctc(log_probs, torch.tensor([log_probs.shape[1]]), vocabulary)[0].text == utterance.text:
+            right.add(utterance.utt_id)
+    return Spikes(shift_s, {i: times for i, times in found.items() if times is not None}, frozenset(right))
 
 
 def compare(name: str, pairs: Sequence[tuple[Spikes, Spikes]], utt_ids: Sequence[str], frame_shift_s: float) -> Row:
     """One row: each pair of systems on the same tokens, and the mean over pairs."""
-    shares, later_ms, tokens = [], [], 0
+    shares, later_ms, of_right, tokens = [], [], [], 0
     for one, other in pairs:
         times, reference = (np.concatenate([spikes.times_s[i] for i in utt_ids]) for spikes in (one, other))
         shares.append([share_of_displaced_spikes(times, reference, frame_shift_s, limit) for limit in _TOLERANCES])
         later_ms.append(1000 * float(np.median(times - reference)))
         tokens = len(times)
-    return Row(name, len(pairs), tokens, tuple(np.mean(shares, axis=0).tolist()), float(np.mean(later_ms)))
+        both = [i for i in utt_ids if i in one.right and i in other.right]
+        if both:
+            times, reference = (np.concatenate([spikes.times_s[i] for i in both]) for spikes in (one, other))
+            of_right.append(share_of_displaced_spikes(times, reference, frame_shift_s))
+    displaced = tuple(np.mean(shares, axis=0).tolist())
+    return Row(
+        name, len(pairs), tokens, displaced, float(np.mean(later_ms)), float(np.mean(of_right)) if of_right else np.nan
+    )
 
 
 def rows_of(
@@ -141,7 +157,14 @@ def finished_students(
 
 def _cells(row: Row) -> list[str]:
     shares = (f"{100 * share:.1f}" for share in row.displaced)
-    return [row.name, str(row.pairs), str(row.tokens), *shares, f"{row.later_ms:+.0f}"]
+    return [
+        row.name,
+        str(row.pairs),
+        str(row.tokens),
+        *shares,
+        f"{row.later_ms:+.0f}",
+        f"{100 * row.displaced_of_right:.1f}",
+    ]
 
 
 def main() -> int:
@@ -164,7 +187,14 @@ def main() -> int:
             ],
             f"all recordings of {held_out}": [u for u in workspace.utterances if u.speaker == held_out],
         }
-        columns = ("systems", "pairs", "tokens", *(f"% off > {limit}" for limit in _TOLERANCES), "median ms later")
+        columns = (
+            "systems",
+            "pairs",
+            "tokens",
+            *(f"% off > {limit}" for limit in _TOLERANCES),
+            "median ms later",
+            "% off > 0, both right",
+        )
         for title, utterances in sets.items():
             rows = rows_of(workspace, held_out, learners, utterances)
             console.table(f"CTC spikes on another frame, {title}", columns, [_cells(row) for row in rows])

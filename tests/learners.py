@@ -17,6 +17,7 @@ from kdspeech.errors import TeacherError
 from kdspeech.files import sha256_of_text
 from kdspeech.pretraining.pretrained import speakers_heard
 from kdspeech.protocols import Encoded, StudentOutput, Teacher, TeacherCard
+from kdspeech.teaching.student_folder import is_student_folder, read_student
 from kdspeech.teaching.teacher_folder import write_teacher_card
 from kdspeech.vocabulary import Vocabulary
 from tests.doubles import heard
@@ -125,12 +126,16 @@ def tiny_recipe(stages: Sequence[Mapping[str, Any]] = (), **training: Any) -> Re
 
 
 class PretrainableStudents(TinyStudents):
-    """TinyStudents whose encoder and CTC head can be stored, and taken up from `student.encoder`."""
+    """TinyStudents that can be stored, and taken up from `student.encoder`, a file or a student's folder."""
 
     def build_student(self, config: StudentConfig, vocabulary: Vocabulary, seed: int) -> TinyStudent:
         student = super().build_student(config, vocabulary, seed)
         if config.encoder is not None:
-            student.load_state_dict(torch.load(config.encoder, weights_only=True))
+            folder = Path(config.encoder)
+            is_folder = is_student_folder(folder)
+            student.load_state_dict(
+                read_student(folder).weights if is_folder else torch.load(folder, weights_only=True)
+            )
         return student
 
     def export_encoder(self, student: TinyStudent, path: Path) -> None:

@@ -41,6 +41,16 @@ def test_flags_reach_the_library(calls: list[dict[str, Any]], tmp_path: Path) ->
     assert call["recipe"].teacher.epochs == 2
 
 
+@pytest.mark.parametrize(("flags", "backend"), [([], "speechbrain"), (["--backend", "nemo"], "nemo")])
+def test_the_backend_is_the_recipes_unless_it_is_given(
+    calls: list[dict[str, Any]], tmp_path: Path, flags: list[str], backend: str
+) -> None:
+    recipe = ["--speakers", "all", "--recipe", "conformer_xs_from_speechbrain", "--workspace", str(tmp_path)]
+    assert CliRunner().invoke(command, [*recipe, *flags], catch_exceptions=False).exit_code == 0
+    assert calls[0]["recipe"].teacher.backend == backend
+    assert calls[0]["students"].__name__ == "kdspeech.students"
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -49,6 +59,7 @@ def test_flags_reach_the_library(calls: list[dict[str, Any]], tmp_path: Path) ->
         (["--teacher", "=x.nemo"], "expected SPEAKER=PATH_OR_NAME"),
         (["--teacher", "M01=a", "--teacher", "M01=b"], "M01 is given twice"),
         (["--speakers", ","], "names separated by commas"),
+        (["--speakers", "all", "--backend", "espnet"], "'espnet' is not one of 'speechbrain', 'nemo'"),
     ],
 )
 def test_wrong_flags_are_usage_errors(calls: list[dict[str, Any]], flags: list[str], message: str) -> None:
