@@ -58,7 +58,7 @@ def test_a_teacher_of_shorter_frames_spikes_earlier(script: ModuleType, workspac
     _dump(workspace)
     heard = [u for u in workspace.utterances if u.speaker == "carl"]
     (row,) = script.rows_of(workspace, "carl", {}, heard)
-    # Spikes lie in frames 1, 3, 5: at 60, 140, 220 ms by anna's teacher, at 30, 70, 110 ms by bert's, whose frames count.
+    # Spikes lie in frames 1, 3, 5: at 60, 140, 220 ms by anna's teacher, at 30, 70, 110 ms by bert's. His frames count.
     late = np.concatenate([0.03 + 0.04 * np.arange(len(workspace.vocabulary.encode(u.text))) for u in heard])
     expected = [float((late > (limit + 0.5) * 0.02 + 1e-9).mean()) for limit in (0, 1, 2)]
     assert row.displaced == pytest.approx(expected)
