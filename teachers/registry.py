@@ -50,7 +50,8 @@ def find_source(source: str) -> tuple[str, str]:
         TeacherError: neither a model on disk nor a name that could be published.
     """
     prefix, _, rest = source.partition(":")
-    backend, place = (prefix, rest) if prefix in BACKENDS else (None, source)
+    named: str | None = prefix if prefix in BACKENDS else None
+    place = rest if named else source
     path = Path(place).expanduser()
     if path.is_dir():
         if not (path / "hyperparams.yaml").exists():
@@ -62,9 +63,8 @@ def find_source(source: str) -> tuple[str, str]:
         return "nemo", str(path.resolve())
     if path.suffix == ".nemo" or not _PUBLISHED_NAME.fullmatch(place):
         raise TeacherError(f"{place} does not exist. Give a SpeechBrain folder, a .nemo file or a published name.")
-    if backend is None:
-        organisation = place.partition("/")[0] if "/" in place else "nvidia"
-        backend = {"speechbrain": "speechbrain", "nvidia": "nemo"}.get(organisation)
+    organisation = place.partition("/")[0] if "/" in place else "nvidia"
+    backend = named or {"speechbrain": "speechbrain", "nvidia": "nemo"}.get(organisation)
     if backend is None:
         raise TeacherError(
             f"{place} is not on disk. If it is a published name, say whose: speechbrain:{place} or nemo:{place}."

@@ -10,6 +10,7 @@ import soundfile
 import torch
 
 from kdspeech import students, teachers
+from kdspeech.choices import KINDS
 from kdspeech.config import load_recipe
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.pretraining.pretrained import resolve_student
@@ -76,8 +77,8 @@ def test_nemo_teachers_from_training_to_dump(run_cli: Callable[..., object], tmp
 
     kdspeech("dump-teachers", "--speakers", "all", "--jobs", 1, *SETTINGS)
     store, spoken = LogProbStore(workspace.dumps_dir), workspace.utterances
-    for kind in ("ctc", "decoder", "word", "hypotheses"):
-        assert len(store.read("bob", kind, spoken)) == len(spoken)  # type: ignore[arg-type]
+    for kind in KINDS:
+        assert len(store.read("bob", kind, spoken)) == len(spoken)
 
     overrides = tuple(part for part in SETTINGS[2:] if part != "--set")
     start = resolve_student(workspace, load_recipe("conformer_xs_from_nemo", overrides).student)
