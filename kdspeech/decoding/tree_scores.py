@@ -10,7 +10,9 @@ all-blank path up to t, r_t(k) = y_t(k) / y_t(blank):
 
 where a node that repeats its parent's token takes total_{t-2}(parent), the paths in the blank behind it (the echo).
 This is computed in float64 and not in logs, which is several times faster: an utterance whose numbers leave float64's
-range is noticed and done again in logs. Rows are [N, b]: gathering a node's parent copies b neighbours.
+range is noticed and done again in logs. float32 would be faster still, but 455 words lie e^170 to e^300 apart, and it
+holds e^87. Rows are [N, b]: gathering a node's parent copies b neighbours. A frame's work is little more than memory
+traffic: everything is done in place, in as few passes and buffers as there can be.
 
 Shapes: B batch, b utterances at a time, T frames, V vocabulary, W words, N nodes, E echoes, K distinct tokens.
 """
@@ -25,8 +27,8 @@ from kdspeech.logspace import LOG_ZERO
 
 _MAX_CELLS = 8_000_000  # float64 numbers held for the utterances of one go (64 MB)
 _MAX_UTTERANCES = 64  # more in one go only leave the cache
-_RESCALE_EVERY = 8  # frames; a factor of e^80 a frame still fits into float64 in between
-_SMALLEST = 1e-280  # what is smaller may have lost digits: float64 ends at 2e-308
+_CHECK_EVERY = 8  # frames
+_SMALLEST = 1e-280  # what is smaller may have lost digits: float64 ends at 2e-308; the root, nothing spelt, is always 1
 _NEVER = -1e30  # log of no probability at all; finite, so that gradients stay numbers
 
 
@@ -90,15 +92,14 @@ class _Run:
     """What one pass over the frames leaves."""
 
     ratios: torch.Tensor  # float64 [T, K+1, b], r_t of the tree's tokens; the last row is 0, the root's
-    totals: torch.Tensor  # float64 [N+E, b] after the last frame, divided by e^log_scale
-    log_scale: torch.Tensor  # float64 [b]
+    totals: torch.Tensor  # float64 [N+E, b] after the last frame
+    log_blanks: torch.Tensor  # float64 [b], of the all-blank path, by which everything is divided
     exact: torch.Tensor  # bool [b]; false where a number left float64's range
     frames: list[torch.Tensor]  # token_t float64 [N, b] of every frame, if kept
-    scales: dict[int, torch.Tensor]  # frame -> [b], by what all was divided behind it
 
     def log_likelihoods(self, tree: PrefixTree) -> torch.Tensor:
         """float32 [b, W]; -inf where infeasible."""
-        return (self.totals[tree.ends].log() + self.log_scale).T.float()
+        return (self.totals[tree.ends].log() + self.log_blanks).T.float()
 
 
 def _run(
@@ -111,52 +112,46 @@ def _run(
     """The recursion of the module's docstring for [b, T, V+1]; utterances that are not `usable` hear only blanks."""
     batch_size, max_frames = log_probs.shape[:2]
     num_nodes = tree.num_nodes
-    heard = torch.arange(max_frames, device=log_probs.device) < num_frames[:, None]  # [b, T]
-    blanks = log_probs[:, :, -1].double()  # [b, T]
-    log_scale = blanks.masked_fill(~heard, 0.0).sum(dim=1)  # [b]
-    ratios = _ratios(tree, log_probs, blanks, heard if usable is None else heard & usable[:, None])
+    heard = torch.arange(max_frames, device=log_probs.device)[:, None] < num_frames  # [T, b]
+    log_blanks = log_probs[:, :, -1].T.double().masked_fill(~heard, 0.0).sum(dim=0)  # [b]
+    ratios = _ratios(tree, log_probs, heard if usable is None else heard & usable)
     totals = ratios.new_zeros(num_nodes + len(tree.echoed), batch_size)  # [N+E, b]
     totals[0] = 1.0
     tokens = ratios.new_zeros(num_nodes, batch_size)  # [N, b]
-    entering, factors = torch.empty_like(tokens), torch.empty_like(tokens)
-    run = _Run(ratios, totals, log_scale, torch.isfinite(log_scale), [], {})
-    for frame in range(max_frames):
-        n = tree.num_reachable(frame + 1)
-        torch.index_select(totals, 0, tree.parents[:n], out=entering[:n])
-        torch.index_select(ratios[frame], 0, tree.tokens[:n], out=factors[:n])
-        entering[:n] += tokens[:n]
+    gathered, echoes = torch.empty_like(totals), totals[num_nodes:]
+    run = _Run(ratios, totals, log_blanks, torch.isfinite(log_blanks), [])
+    n = 0
+    for frame, row in enumerate(ratios):
+        if n < num_nodes:
+            n = tree.num_reachable(frame + 1)
+            sources, emitted = torch.cat([tree.parents[:n], tree.echoed]), tree.tokens[:n]
+            found, entering, behind = gathered[: len(sources)], gathered[:n], gathered[n : len(sources)]
+            spelt, token = totals[:n], tokens[:n]
+        torch.index_select(totals, 0, sources, out=found)
+        entering += token
+        torch.index_select(row, 0, emitted, out=token)
+        token *= entering
+        spelt += token
+        echoes.copy_(behind)
+        if (frame + 1) % _CHECK_EVERY == 0:  # what was lost may have mattered, even if more has come since
+            run.exact &= (spelt.amin(dim=0) >= _SMALLEST) | (num_frames <= frame)
         if keep:
-            tokens = torch.zeros_like(tokens)
-            run.frames.append(tokens)
-        torch.mul(entering[:n], factors[:n], out=tokens[:n])
-        totals[num_nodes:] = totals[tree.echoed]
-        totals[:n] += tokens[:n]
-        if (frame + 1) % _RESCALE_EVERY == 0:
-            _rescale(run, tokens, n, frame, num_frames)
-    reachable = tree.min_frames[:, None] <= num_frames  # [N, b]
-    run.exact &= ((totals[:num_nodes] >= _SMALLEST) | ~reachable).all(dim=0) & torch.isfinite(totals).all(dim=0)
+            run.frames.append(tokens.clone())
+    reached = totals[:num_nodes]
+    if bool((num_frames < tree.min_frames[-1]).any()):
+        reached = reached.masked_fill(tree.min_frames[:, None] > num_frames, 1.0)
+    run.exact &= (reached.amin(dim=0) >= _SMALLEST) & (totals.amax(dim=0) <= 1 / _SMALLEST)
     return run
 
 
-def _ratios(tree: PrefixTree, log_probs: torch.Tensor, blanks: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
-    """y_t(k) / y_t(blank) of the tree's tokens, 0 where nothing is heard: float64 [T, K+1, b]."""
-    batch_size, max_frames = heard.shape
-    ratios = torch.zeros(max_frames, len(tree.columns) + 1, batch_size, dtype=torch.float64, device=heard.device)
-    logs = log_probs.index_select(2, tree.columns).double() - blanks[:, :, None]  # [b, T, K]
-    ratios[:, :-1] = logs.exp().masked_fill(~heard[:, :, None], 0.0).permute(1, 2, 0)
-    return ratios
-
-
-def _rescale(run: _Run, tokens: torch.Tensor, num_reachable: int, frame: int, num_frames: torch.Tensor) -> None:
-    """Divides by the largest total, and notices utterances whose smallest one is lost."""
-    totals = run.totals
-    largest = totals.amax(dim=0)  # [b]
-    smallest = totals[:num_reachable].amin(dim=0) / largest
-    run.exact &= (smallest >= _SMALLEST) | (num_frames <= frame)
-    totals /= largest
-    tokens /= largest
-    run.log_scale += largest.log()
-    run.scales[frame] = largest
+def _ratios(tree: PrefixTree, log_probs: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
+    """y_t(k) / y_t(blank) of the tree's tokens, 0 where nothing is `heard` [T, b]: float64 [T, K+1, b]."""
+    columns = torch.cat([tree.columns, tree.columns.new_tensor([log_probs.shape[2] - 1])])  # the root's is the blank
+    ratios = log_probs.permute(1, 2, 0).index_select(1, columns).double()
+    ratios -= ratios[:, -1:].clone()
+    ratios.exp_()
+    ratios[:, -1] = 0.0
+    return ratios if bool(heard.all()) else ratios.masked_fill_(~heard[:, None], 0.0)
 
 
 def _gradient(
@@ -179,9 +174,6 @@ def _gradient(
         n = tree.num_reachable(frame + 1)
         bar = tokens_bar[:n] + totals_bar[:n]
         by_column[frame].index_add_(0, tree.tokens[:n], bar * run.frames[frame][:n])
-        if frame in run.scales:
-            bar /= run.scales[frame]
-            totals_bar /= run.scales[frame]
         bar *= run.ratios[frame].index_select(0, tree.tokens[:n])
         echoes_bar = totals_bar[num_nodes:].clone()
         totals_bar[num_nodes:] = 0.0

@@ -158,6 +158,17 @@ def test_words_that_do_not_fit_and_padding_get_no_gradient(tree: PrefixTree) -> 
     torch.testing.assert_close(log_probs.grad[0, :5].sum(-1), torch.full((5,), float((scores[0] > LOG_ZERO).sum())))
 
 
+@pytest.mark.parametrize(("sharpness", "exact"), [(0.5, True), (3.0, True), (12.0, False)])
+def test_what_outgrows_float64_in_long_audio_is_noticed(tree: PrefixTree, sharpness: float, exact: bool) -> None:
+    num_frames = torch.tensor([900, 700])
+    log_probs = random_log_probs(2, 900, NUM_COLUMNS, sharpness=sharpness)
+
+    assert tree_scores._TreeScores.apply(log_probs, num_frames, tree)[1].tolist() == [exact, exact]
+
+    scores = tree_log_likelihoods(tree, log_probs, num_frames)
+    torch.testing.assert_close(scores, expected_scores(log_probs, num_frames.tolist()), rtol=2e-6, atol=1e-5)
+
+
 def test_an_utterance_outside_float64_leaves_the_others_alone(tree: PrefixTree) -> None:
     log_probs = random_log_probs(2, 20, NUM_COLUMNS)
     log_probs[0, :, -1] = -math.inf
