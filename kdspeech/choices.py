@@ -3,7 +3,18 @@
 from typing import Literal, get_args
 
 Mode = Literal["labels", "ctc-kd", "decoder-kd"]  # what a student learns from
-LossTerm = Literal["ctc", "cross_entropy", "frame_kl", "token_kl", "word_kl"]
+LossTerm = Literal[
+    "ctc",
+    "cross_entropy",
+    "frame_kl",
+    "token_kl",
+    "word_kl",
+    "nbest_ctc",
+    "nbest_cross_entropy",
+    "consistency",
+    "intermediate_ctc",
+    "intermediate_frame_kl",
+]
 Kind = Literal["ctc", "decoder", "word", "hypotheses"]  # what is stored of a teacher
 DecodeMode = Literal["ctc", "ctc-beam", "decoder", "joint", "lexicon"]
 Backend = Literal["speechbrain", "nemo"]  # whose models the teachers are

@@ -105,6 +105,7 @@ class StudentConfig(Strict):
     decoder_feed_forward: int = 384
     decoder_dropout: float = 0.1
     spec_augment: dict[str, Any] | None = None  # keyword arguments of NeMo's SpectrogramAugmentation
+    intermediate_layer: int | None = Field(None, ge=1)  # of the encoder: a second CTC head hears it while training
 
     @model_validator(mode="after")
     def _one_encoder(self) -> "StudentConfig":
@@ -130,6 +131,13 @@ class StageConfig(Strict):
     losses: dict[Mode, dict[LossTerm, float]]  # weights of the terms, by mode
 
 
+class FrameKlConfig(Strict):
+    """On which frames the terms `frame_kl` and `intermediate_frame_kl` compare student and teachers."""
+
+    symmetric: int | None = Field(None, ge=0)  # also around the student's own spikes, frames on each side (Hilmes 2025)
+    delay: int = Field(0, ge=0)  # frames by which the student may be early or late; the nearest match counts
+
+
 class TrainingConfig(Strict):
     """What all stages share."""
 
@@ -141,6 +149,7 @@ class TrainingConfig(Strict):
     audio_cache_mb: int = 1024  # decoded waveforms kept in memory
     save_top_k: int = Field(1, ge=1)  # checkpoints kept by validation score, best.ckpt among them
     ema_decay: float | None = Field(None, gt=0, lt=1)  # of the average of weights that is kept; None: the last step's
+    frame_kl: FrameKlConfig | None = None  # None: the frames around the teachers' spikes, each with its own
 
 
 Range = tuple[float, float]  # smallest and largest; each utterance draws its own value between them
@@ -217,6 +226,20 @@ class Recipe(Strict):
     training: TrainingConfig
     stages: tuple[StageConfig, ...] = Field(min_length=1)
     pretraining: PretrainingConfig | None = None
+
+    @model_validator(mode="after")
+    def _terms_have_what_they_need(self) -> "Recipe":
+        used = {term for stage in self.stages for terms in stage.losses.values() for term, w in terms.items() if w > 0}
+        wanted = {
+            "student.spec_augment (two views of a recording must differ)": ("consistency", self.student.spec_augment),
+            "student.intermediate_layer": ("intermediate_", self.student.intermediate_layer),
+            "`hypotheses` among dump.kinds": ("nbest_", "hypotheses" in self.dump.kinds),
+        }
+        for setting, (prefix, value) in wanted.items():
+            terms = sorted(term for term in used if term.startswith(prefix))
+            if terms and not value:
+                raise ValueError(f"the loss terms {', '.join(terms)} need {setting}")
+        return self
 
     @property
     def encoder_config(self) -> dict[str, Any] | None:

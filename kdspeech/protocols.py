@@ -125,6 +125,7 @@ class Encoded:
 
     states: torch.Tensor  # [B, T, D]
     num_frames: torch.Tensor  # int64 [B], valid frames
+    intermediate: torch.Tensor | None = None  # [B, T, D], of the layer student.intermediate_layer, where there is one
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,8 @@ class StudentOutput:
     ctc_log_probs: torch.Tensor  # [B, T, V+1], blank last
     num_frames: torch.Tensor  # int64 [B]
     decoder_log_probs: torch.Tensor | None  # [B, U, V+1], column V = end of sentence
+    intermediate_log_probs: torch.Tensor | None = None  # [B, T, V+1], of the second CTC head, where there is one
+    encoded: Encoded | None = None  # for further passes of the decoder
 
 
 class Student(Protocol):

@@ -5,7 +5,8 @@ Shapes: B batch, N samples, T encoder frames, D model size, V vocabulary.
 
 import os
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,16 @@ class MelEncoder(nn.Module):
     preprocessor: Any  # NeMo's AudioToMelSpectrogramPreprocessor
     encoder: Any  # NeMo's ConformerEncoder
 
-    def __init__(self, preprocessor: nn.Module, spec_augment: nn.Module | None, encoder: nn.Module) -> None:
+    def __init__(
+        self,
+        preprocessor: nn.Module,
+        spec_augment: nn.Module | None,
+        encoder: nn.Module,
+        intermediate_layer: int | None = None,
+    ) -> None:
+        """`intermediate_layer` (from 1) is the layer whose states come out beside the last one's."""
         super().__init__()
+        self._intermediate_layer = intermediate_layer
         self.preprocessor, self.encoder, self.spec_augment = preprocessor, encoder, spec_augment
         featurizer = self.preprocessor.featurizer
         featurizer.dither = 0.0  # NeMo adds dither to the caller's waveform in place
@@ -43,6 +52,12 @@ class MelEncoder(nn.Module):
         self.size: int = self.encoder.d_model
         self.frame_shift_s: float = featurizer.hop_length * self.encoder.subsampling_factor / SAMPLE_RATE
         self._check_subsampling()
+        num_layers = len(self.encoder.layers)
+        if intermediate_layer is not None and intermediate_layer >= num_layers:
+            raise ConfigError(
+                f"student.intermediate_layer is {intermediate_layer}; the encoder has {num_layers} layers, expected "
+                "one before the last."
+            )
 
     def _check_subsampling(self) -> None:
         kind = getattr(self.encoder.pre_encode, "_subsampling", type(self.encoder.pre_encode).__name__)
@@ -59,10 +74,26 @@ class MelEncoder(nn.Module):
         features, num_features = self.preprocessor(input_signal=waveforms.masked_fill(~inside, 0.0), length=lengths)
         if self.training and self.spec_augment is not None:
             features = self.spec_augment(input_spec=features, length=num_features)
-        states, num_frames = self.encoder(audio_signal=features, length=num_features)  # [B, D, T]
+        with self._captured() as captured:
+            states, num_frames = self.encoder(audio_signal=features, length=num_features)  # [B, D, T]
         states = states.transpose(1, 2)  # [B, T, D]
         valid = torch.arange(states.shape[1], device=states.device) < num_frames[:, None]  # [B, T]
-        return Encoded(states.masked_fill(~valid[..., None], 0.0), num_frames.to(torch.int64))
+        intermediate = captured[0].masked_fill(~valid[..., None], 0.0) if captured else None
+        return Encoded(states.masked_fill(~valid[..., None], 0.0), num_frames.to(torch.int64), intermediate)
+
+    @contextmanager
+    def _captured(self) -> Iterator[list[torch.Tensor]]:
+        """Collects what the intermediate layer gives, [B, T, D]."""
+        found: list[torch.Tensor] = []
+        if self._intermediate_layer is None:
+            yield found
+            return
+        layer = self.encoder.layers[self._intermediate_layer - 1]
+        hook = layer.register_forward_hook(lambda module, inputs, states: found.append(states))
+        try:
+            yield found
+        finally:
+            hook.remove()
 
     def num_frames(self, lengths: torch.Tensor) -> torch.Tensor:
         """Encoder frames of utterances of `lengths` samples, without running the encoder; int64 [B]."""
@@ -106,7 +137,8 @@ def build_encoder(config: StudentConfig, vocabulary: Vocabulary) -> StartingPoin
         preprocessor = _construct("student.preprocessor_config", preprocessor_class(features), features)
         settings = {"feat_in": features["features"], **(config.encoder_config or {})}
         encoder = _construct("student.encoder_config", ConformerEncoder, settings)
-        return StartingPoint(MelEncoder(preprocessor, _spec_augment(config), encoder), config)
+        mel_encoder = MelEncoder(preprocessor, _spec_augment(config), encoder, config.intermediate_layer)
+        return StartingPoint(mel_encoder, config)
 
 
 def preprocessor_settings(config: StudentConfig) -> dict[str, Any]:
@@ -165,7 +197,7 @@ def _from_checkpoint(config: StudentConfig, vocabulary: Vocabulary) -> StartingP
             "preprocessor_config": _plain(model.cfg.preprocessor),
         }
     )
-    mel_encoder = MelEncoder(preprocessor, _spec_augment(config), encoder)
+    mel_encoder = MelEncoder(preprocessor, _spec_augment(config), encoder, config.intermediate_layer)
     head = _ctc_projection(model)
     if head is None or not _same_vocabulary(model, vocabulary):
         return StartingPoint(mel_encoder, rebuilt)

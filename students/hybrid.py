@@ -85,10 +85,16 @@ class HybridStudent(nn.Module):
             with torch.no_grad():
                 self.ctc_head.weight.copy_(start.ctc_weight)
                 self.ctc_head.bias.copy_(start.ctc_bias)
+        self.intermediate_head: nn.Linear | None = None  # made last: without it, the other weights are the same
+        if start.config.intermediate_layer is not None:
+            self.intermediate_head = nn.Linear(start.encoder.size, vocabulary.num_columns)
 
     def parts(self) -> Mapping[str, nn.Module]:
         """What a stage can train or freeze."""
-        return {"encoder": self.encoder, "ctc_head": self.ctc_head, "decoder": self.decoder}
+        heads: nn.Module = self.ctc_head
+        if self.intermediate_head is not None:
+            heads = nn.ModuleList([self.ctc_head, self.intermediate_head])
+        return {"encoder": self.encoder, "ctc_head": heads, "decoder": self.decoder}
 
     def num_frames(self, lengths: torch.Tensor) -> torch.Tensor:
         """Encoder frames of utterances of `lengths` samples; int64 [B]."""
@@ -124,13 +130,22 @@ class HybridStudent(nn.Module):
             ctc_log_probs=self.ctc_log_probs(encoded),
             num_frames=encoded.num_frames,
             decoder_log_probs=None if decoder_inputs is None else self.decoder_log_probs(encoded, decoder_inputs),
+            intermediate_log_probs=self._intermediate_log_probs(encoded),
+            encoded=encoded,
         )
+
+    def _intermediate_log_probs(self, encoded: Encoded) -> torch.Tensor | None:
+        """[B, T, V+1] of the head in the middle (Lee & Watanabe 2021; Yoon et al. 2022), which training alone hears."""
+        if self.intermediate_head is None or encoded.intermediate is None:
+            return None
+        return F.log_softmax(self.intermediate_head(encoded.intermediate).float(), dim=-1)
 
 
 def build_hybrid(config: StudentConfig, vocabulary: Vocabulary, seed: int) -> HybridStudent:
     """Builds the student that a recipe describes; the same seed gives the same weights.
 
-    Where `encoder` is a student's folder, the seed has no say: all weights are that student's.
+    Where `encoder` is a student's folder, all weights are that student's, and the seed has no say but in a head that it
+    lacks.
 
     Raises:
         ConfigError: settings that do not fit together, or a decoder that does not fit the folder's.
@@ -146,8 +161,14 @@ def build_hybrid(config: StudentConfig, vocabulary: Vocabulary, seed: int) -> Hy
         torch.manual_seed(seed)
         student = HybridStudent(vocabulary, build_encoder(config, vocabulary))
     if saved is not None:
+        weights = {**_own_weights(student), **saved.weights}
         try:
-            student.load_state_dict(saved.weights)
+            student.load_state_dict(weights)
         except RuntimeError as error:
             raise ConfigError(f"{folder} holds a student with another decoder than the recipe's: {error}") from error
     return student
+
+
+def _own_weights(student: HybridStudent) -> dict[str, torch.Tensor]:
+    """Weights of the head in the middle, which no teacher has."""
+    return {name: value for name, value in student.state_dict().items() if name.startswith("intermediate_head.")}

@@ -20,7 +20,7 @@ from kdspeech.lexicon import Lexicon
 from kdspeech.losses import WeightedSum
 from kdspeech.simulation.words import all_words
 from kdspeech.training.batches import Batch
-from kdspeech.training.fitting import loss_terms
+from kdspeech.training.terms import TermSettings, listen, loss_terms
 from kdspeech.vocabulary import Vocabulary
 
 _RECIPE = "conformer_xs_from_simulated"
@@ -70,14 +70,14 @@ def main() -> int:
     vocabulary = Vocabulary.train(lexicon.words, recipe.vocabulary.size, recipe.vocabulary.model_type)
     config = recipe.student.model_copy(update={"encoder": None, "encoder_config": recipe.encoder_config})
     student = students.build_student(config, vocabulary, seed=0).train()
-    batch, scorer = make_batch(options.batch_size, lexicon, vocabulary), LexiconScorer(lexicon, vocabulary)
+    batch = make_batch(options.batch_size, lexicon, vocabulary)
+    settings = TermSettings(vocabulary.blank_id, 2.0, 0.1, LexiconScorer(lexicon, vocabulary))
     losses = {"labels": WeightedSum(_LABELS), "labels + word_kl": WeightedSum({**_LABELS, "word_kl": 0.1})}
     seconds: dict[str, list[float]] = {name: [] for name in losses}
     for repeat in range(options.repeats + 2):
         for name, loss in losses.items():
             started = time.perf_counter()
-            output = student(batch.waveforms, batch.lengths, batch.decoder_inputs)
-            terms = loss_terms(loss.terms, output, batch, vocabulary.blank_id, 2.0, 0.1, scorer)
+            terms = loss_terms(loss.terms, listen(student, batch, loss.terms), settings)
             loss(terms).total.backward()
             if repeat >= 2:  # the first two warm up
                 seconds[name].append(time.perf_counter() - started)

@@ -28,7 +28,7 @@ Split = Literal["train", "valid", "held-out"]
 Item = TypeVar("Item")
 
 SAMPLE = 200  # utterances decoded of each split
-DECODER_TERMS: tuple[LossTerm, ...] = ("cross_entropy", "token_kl")
+DECODER_TERMS: tuple[LossTerm, ...] = ("cross_entropy", "token_kl", "nbest_cross_entropy")
 
 
 @dataclass(frozen=True)

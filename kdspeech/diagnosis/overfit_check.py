@@ -16,9 +16,9 @@ from kdspeech.files import read_json
 from kdspeech.losses import WeightedSum
 from kdspeech.pretraining.pretrained import resolve_student
 from kdspeech.training.batches import AudioCache, Batch, Collator, Draw, UtteranceDataset
-from kdspeech.training.fitting import loss_terms
 from kdspeech.training.movement import Movement
 from kdspeech.training.stages import build_optimizer, prepare_parts
+from kdspeech.training.terms import TermSettings, listen, loss_terms
 from kdspeech.training.validation import Validation, ValidationResult
 
 CHECK = "overfit one batch"
@@ -112,8 +112,8 @@ def _fit(case: Case) -> _Fit:
             rate = stage.learning_rate * min(1.0, (len(losses) + 1) / _WARMUP)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            output = student(batch.waveforms, batch.lengths, batch.decoder_inputs if case.has_decoder else None)
-            total = loss(loss_terms(loss.terms, output, batch, student.vocabulary.blank_id, 1.0, 0.0)).total
+            heard = listen(student, batch, loss.terms)
+            total = loss(loss_terms(loss.terms, heard, TermSettings(student.vocabulary.blank_id))).total
             optimizer.zero_grad()
             total.backward()
             torch.nn.utils.clip_grad_norm_(student.parameters(), case.recipe.training.gradient_clip)

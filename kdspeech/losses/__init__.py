@@ -13,7 +13,7 @@ from kdspeech.losses.hard_labels import (
     nbest_ctc_loss,
     weights_of_fitting,
 )
-from kdspeech.losses.loss_sum import LossSum, join_losses
+from kdspeech.losses.loss_sum import LossSum
 from kdspeech.losses.soft_targets import (
     consistency_kl,
     delay_tolerant_kl,
@@ -33,7 +33,6 @@ __all__ = [
     "ctc_loss",
     "delay_tolerant_kl",
     "frames_needed",
-    "join_losses",
     "masked_kl",
     "nbest_cross_entropy",
     "nbest_ctc_loss",

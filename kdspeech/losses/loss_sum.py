@@ -3,7 +3,6 @@
 Shapes: B batch, M kept rows; ... any further axes of a mask, C columns.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,22 +35,6 @@ def sum_rows(values: Tensor, mask: Tensor, weights: Tensor | None) -> LossSum:
     shape = (-1, *[1] * (mask.dim() - 1))
     row_weights = weights.to(values.dtype).view(shape).expand_as(mask)[mask]  # [M]
     return LossSum((row_weights * values).sum(), row_weights.sum())
-
-
-def join_losses(losses: Sequence[LossSum]) -> LossSum:
-    """Sum of the sums and of the counts.
-
-    For intermediate heads (Inter-KD, Yoon et al. 2022, arXiv 2211.15075; intermediate CTC, Lee & Watanabe 2021): give
-    the losses of each head's log-probs on the same targets; every head counts the same, so the mean is the average
-    over heads. For the views of CR-CTC and for parts of a batch alike.
-
-    Args:
-        losses: at least one, of the same kind.
-    """
-    return LossSum(
-        torch.stack([loss.sum for loss in losses]).sum(),
-        torch.stack([loss.count for loss in losses]).sum(),
-    )
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:

@@ -159,8 +159,9 @@ def consistency_kl(
     """1/2 sum_t KL(sg(z_b,t) || z_a,t) + KL(sg(z_a,t) || z_b,t): CR-CTC (Yao et al., ICLR 2025, arXiv 2410.05101).
 
     z_a and z_b are the CTC distributions of two augmented views of a recording, sg stops the gradient: each view
-    learns from the other. The paper adds alpha times this to 1/2 (CTC(z_a) + CTC(z_b)), `join_losses` of both views'
-    CTC, and masks 2.5 times as much in time as suits a single view.
+    learns from the other. The paper adds alpha = 0.2 times this, summed over frames, to 1/2 (CTC(z_a) + CTC(z_b)), and
+    masks 2.5 times as much in time as suits a single view. Here CTC is a mean over tokens and this one over frames: a
+    weight of alpha times the frames of a token is the paper's.
 
     Args:
         first_log_probs: [B, T, V+1], z_a.

@@ -61,8 +61,8 @@ class WeightedSum:
         missing = [name for name in self.weights if name not in sums]
         if missing:
             raise RunError(
-                f"the loss {self.formula} has no data for {', '.join(missing)}. The *_kl terms need the teachers' "
-                "targets: run `kdspeech dump-teachers` with the kinds they use, or choose --mode labels."
+                f"the loss {self.formula} has no data for {', '.join(missing)}. The *_kl and nbest_* terms need "
+                "what teachers say: run `kdspeech dump-teachers` with the kinds they use, or choose --mode labels."
             )
         extra = sorted(set(sums) - set(self.weights))
         if extra:

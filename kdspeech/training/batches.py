@@ -4,7 +4,7 @@ Shapes: B batch, N samples, T frames, U decoder positions (tokens + end of sente
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import soxr
@@ -14,6 +14,8 @@ from torch.utils.data import Dataset, Sampler
 from kdspeech.audio import SAMPLE_RATE, load_audio
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import RunError
+from kdspeech.losses import NBest
+from kdspeech.targets.hypotheses import WeightedText
 from kdspeech.targets.pooling import map_frames
 from kdspeech.targets.pseudo_labels import PseudoLabel
 from kdspeech.targets.target_set import Target
@@ -58,6 +60,23 @@ class Batch(NamedTuple):
     token_targets: torch.Tensor | None  # float32 [B, U, V+1], log-probs
     token_mask: torch.Tensor | None  # bool [B, U], the decoder mask of utterances whose transcripts are read
     word_targets: torch.Tensor | None = None  # float32 [B, W], log-posteriors over the lexicon
+    hypotheses: NBest | None = None  # the teachers' texts
+
+
+def twice(batch: Batch) -> Batch:
+    """Every utterance once more, after the last one: two views of a recording, masked each in its own way."""
+    size = len(batch.utt_ids)
+
+    def again(value: Any) -> Any:
+        if isinstance(value, NBest):
+            tokens, num_tokens, utterances, weights = value
+            both = torch.cat([utterances, utterances + size])
+            return NBest(torch.cat([tokens] * 2), torch.cat([num_tokens] * 2), both, torch.cat([weights] * 2))
+        if isinstance(value, torch.Tensor):
+            return torch.cat([value, value])
+        return None if value is None else value + value
+
+    return Batch(*map(again, batch))
 
 
 class AudioCache:
@@ -173,16 +192,19 @@ class Collator:
         positions: bool = False,
         without_targets: Collection[str] = (),
         word_targets: Mapping[str, np.ndarray] | None = None,
+        hypotheses: Mapping[str, Sequence[WeightedText]] | None = None,
     ) -> None:
         """Frame targets come with a `frame_counter` (the student's), position targets with `positions`.
 
         Args:
             word_targets: utterance id -> [W], of every utterance.
+            hypotheses: utterance id -> the teachers' texts, of every utterance.
             without_targets: ids of utterances on which the teachers' distributions are not learnt.
         """
         self._vocabulary = vocabulary
         self._without_targets = frozenset(without_targets)
         self._word_targets = word_targets
+        self._hypotheses = hypotheses
         self._targets = targets or {}
         self._frame_counter = frame_counter
         self._positions = positions
@@ -212,6 +234,19 @@ class Collator:
             token_targets=token_targets,
             token_mask=token_mask,
             word_targets=self._on_words(utt_ids),
+            hypotheses=self._n_best(utt_ids),
+        )
+
+    def _n_best(self, utt_ids: Sequence[str]) -> NBest | None:
+        if self._hypotheses is None:
+            return None
+        said = [(number, text) for number, utt_id in enumerate(utt_ids) for text in self._hypotheses[utt_id]]
+        tokens = [torch.tensor(text.token_ids) for _, text in said]
+        return NBest(
+            _pad(tokens, self._vocabulary.end_id) if tokens else torch.zeros(0, 0, dtype=torch.int64),
+            torch.tensor([len(row) for row in tokens], dtype=torch.int64),
+            torch.tensor([number for number, _ in said], dtype=torch.int64),
+            torch.tensor([text.weight for _, text in said]),
         )
 
     def _on_words(self, utt_ids: Sequence[str]) -> torch.Tensor | None:

@@ -1,7 +1,4 @@
-"""One stage under Lightning: the loss of a step, and what every epoch reports.
-
-Shapes: B batch, T frames, U decoder positions, V vocabulary.
-"""
+"""One stage under Lightning: its steps, and what every epoch reports."""
 
 import logging
 import time
@@ -23,12 +20,12 @@ from kdspeech.config import StageConfig, TrainingConfig
 from kdspeech.decoding.lexicon import LexiconScorer
 from kdspeech.errors import RunError
 from kdspeech.lexicon import Lexicon
-from kdspeech.losses import LossSum, WeightedSum, cross_entropy, ctc_loss, masked_kl, word_posterior_kl
-from kdspeech.protocols import StudentOutput
+from kdspeech.losses import WeightedSum
 from kdspeech.training.averaging import WeightAverage
 from kdspeech.training.batches import Batch
 from kdspeech.training.movement import Movement, PartMovement
 from kdspeech.training.stages import build_optimizer, build_scheduler, epoch_seed, keep_frozen_in_eval, prepare_parts
+from kdspeech.training.terms import TermSettings, listen, loss_terms
 from kdspeech.training.validation import Validation, ValidationResult
 
 
@@ -57,6 +54,7 @@ class StagePlan:
     steps_per_epoch: int
     has_decoder: bool = True  # False: the decoder has learnt nothing, and is not listened to
     lexicon: Lexicon | None = None  # of the word posteriors, where a loss needs them
+    blank_threshold: float = 0.95  # of `targets`
 
     @property
     def num_steps(self) -> int:
@@ -101,37 +99,6 @@ class _Pace:
         }
 
 
-def loss_terms(
-    names: Sequence[str],
-    output: StudentOutput,
-    batch: Batch,
-    blank_id: int,
-    temperature: float,
-    label_smoothing: float,
-    scorer: LexiconScorer | None = None,
-) -> dict[str, LossSum]:
-    """The named terms of a batch, each as sum and count; `word_kl` needs a scorer of the lexicon."""
-    terms: dict[str, LossSum] = {}
-    if "ctc" in names:
-        terms["ctc"] = ctc_loss(
-            output.ctc_log_probs, output.num_frames, batch.tokens, batch.num_tokens, blank_id, batch.weights
-        )
-    if "frame_kl" in names and batch.frame_targets is not None and batch.frame_mask is not None:
-        on_frames = output.ctc_log_probs[:, : batch.frame_mask.shape[1]]  # T may exceed the longest utterance's frames
-        terms["frame_kl"] = masked_kl(on_frames, batch.frame_targets, batch.frame_mask, temperature)
-    if "word_kl" in names and batch.word_targets is not None and scorer is not None:
-        scores = scorer.word_log_likelihoods(output.ctc_log_probs, output.num_frames)
-        every = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
-        terms["word_kl"] = word_posterior_kl(scores, batch.word_targets, every, temperature)
-    if output.decoder_log_probs is not None:
-        rows, mask = output.decoder_log_probs, batch.decoder_mask
-        if "cross_entropy" in names:
-            terms["cross_entropy"] = cross_entropy(rows, batch.decoder_targets, mask, label_smoothing, batch.weights)
-        if "token_kl" in names and batch.token_targets is not None and batch.token_mask is not None:
-            terms["token_kl"] = masked_kl(rows, batch.token_targets, batch.token_mask, temperature)
-    return terms
-
-
 class StageModule(lightning.LightningModule):
     """Trains one stage of a student."""
 
@@ -156,7 +123,14 @@ class StageModule(lightning.LightningModule):
         self._step_values: dict[str, torch.Tensor] = {}
         self._validation = Validation(plan.has_decoder)
         self._movement = Movement(student)
-        self._scorer = LexiconScorer(plan.lexicon, student.vocabulary) if plan.lexicon is not None else None
+        self._settings = TermSettings(
+            student.vocabulary.blank_id,
+            plan.temperature,
+            plan.training.label_smoothing,
+            LexiconScorer(plan.lexicon, student.vocabulary) if plan.lexicon is not None else None,
+            plan.training.frame_kl,
+            plan.blank_threshold,
+        )
         self._display = ExitStack()
         self._bar: console.Bar | None = None
         prepare_parts(student, plan.stage)
@@ -190,13 +164,8 @@ class StageModule(lightning.LightningModule):
             self._bar = self._display.enter_context(console.progress(title, self.plan.steps_per_epoch))
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        names = self.loss.terms
-        with_decoder = "cross_entropy" in names or "token_kl" in names
-        output = self.student(batch.waveforms, batch.lengths, batch.decoder_inputs if with_decoder else None)
-        smoothing = self.plan.training.label_smoothing
-        blank_id = self.student.vocabulary.blank_id
-        terms = loss_terms(names, output, batch, blank_id, self.plan.temperature, smoothing, self._scorer)
-        loss = self.loss(terms)
+        heard = listen(self.student, batch, self.loss.terms)
+        loss = self.loss(loss_terms(self.loss.terms, heard, self._settings))
         if not torch.isfinite(loss.total):
             raise RunError(
                 f"the loss is not finite in stage {self.plan.stage.name!r}, epoch {self.current_epoch + 1}, step "
@@ -204,8 +173,8 @@ class StageModule(lightning.LightningModule):
                 f"Utterances: {', '.join(batch.utt_ids)}. Lower the learning rate, or look at these recordings."
             )
         self._step_values = {**loss.parts, "loss": loss.total.detach()}
-        if batch.frame_mask is not None:
-            self._step_values["valid_frame_ratio"] = batch.frame_mask.sum() / output.num_frames.sum()
+        if heard.batch.frame_mask is not None:
+            self._step_values["valid_frame_ratio"] = heard.batch.frame_mask.sum() / heard.output.num_frames.sum()
         return loss.total
 
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:

@@ -22,6 +22,7 @@ from kdspeech.logspace import normalise
 from kdspeech.losses import frames_needed
 from kdspeech.protocols import TeacherCard
 from kdspeech.supervision import Supervision
+from kdspeech.targets.hypotheses import WeightedText, read_hypotheses
 from kdspeech.targets.pseudo_labels import PseudoLabel, PseudoLabeller, read_word_posteriors, word_prior
 from kdspeech.training.batches import AudioCache, Collator, EpochBatches, UtteranceDataset
 from kdspeech.vocabulary import Vocabulary
@@ -92,6 +93,20 @@ def taught_words(
         return None
     config = recipe.pseudo_labels.model_copy(update={"temperature": recipe.targets.temperature})
     return read_word_posteriors(LogProbStore(workspace.dumps_dir), cards, utterances, workspace.lexicon, config)
+
+
+def taught_texts(
+    workspace: Workspace, cards: Sequence[TeacherCard], utterances: Sequence[Utterance], recipe: Recipe
+) -> dict[str, list[WeightedText]] | None:
+    """Utterance id -> the teachers' own hypotheses, weighted by how many say so; None without teachers.
+
+    Raises:
+        StoreError: the store lacks hypotheses.
+    """
+    if not cards:
+        return None
+    store, own_weight = LogProbStore(workspace.dumps_dir), recipe.pseudo_labels.own_weight
+    return read_hypotheses(store, cards, utterances, workspace.vocabulary, own_weight)
 
 
 def _fits(

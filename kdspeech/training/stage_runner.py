@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,7 @@ from kdspeech.corpora.utterance import Utterance
 from kdspeech.files import write_text
 from kdspeech.lexicon import Lexicon
 from kdspeech.runs import RunFolder
+from kdspeech.targets.hypotheses import WeightedText
 from kdspeech.targets.pseudo_labels import PseudoLabeller
 from kdspeech.targets.target_set import TargetSet
 from kdspeech.training.batches import AudioCache, Collator, EpochBatches, UtteranceDataset
@@ -49,6 +50,7 @@ class TrainingTask:
     labeller: PseudoLabeller | None = None
     word_targets: Mapping[str, np.ndarray] | None = None  # utterance id -> [W], the teachers' word posteriors
     lexicon: Lexicon | None = None  # of the word targets
+    hypotheses: Mapping[str, Sequence[WeightedText]] | None = None  # utterance id -> the teachers' texts
     num_full: int | None = None  # utterances that would train if all transcripts were read; None: `train`
 
     @property
@@ -73,7 +75,7 @@ class TrainingTask:
 
     @property
     def needs_frame_targets(self) -> bool:
-        return self._has_term("frame_kl")
+        return self._has_term("frame_kl") or self._has_term("intermediate_frame_kl")
 
     @property
     def needs_position_targets(self) -> bool:
@@ -135,6 +137,7 @@ class StageRunner:
             steps_per_epoch=len(batches),
             has_decoder=task.has_decoder(index),
             lexicon=task.lexicon,
+            blank_threshold=task.recipe.targets.blank_threshold,
         )
         module = StageModule(self._student, plan, self._save, self._relabel)
         first_epoch = 0
@@ -166,6 +169,7 @@ class StageRunner:
             task.needs_position_targets,
             task.without_targets,
             task.word_targets,
+            task.hypotheses,
         )
         labels = self._labelling.labels if self._labelling is not None else None
         dataset = UtteranceDataset(self._utterances, task.vocabulary, self._cache, labels)

@@ -25,7 +25,7 @@ from kdspeech.teaching.student_folder import is_student_folder
 from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
 from kdspeech.training.loggers import check_wandb
 from kdspeech.training.preflight import check_frames, check_targets
-from kdspeech.training.self_labelling import make_labeller, taught_words, unlabelled_recordings
+from kdspeech.training.self_labelling import make_labeller, taught_texts, taught_words, unlabelled_recordings
 from kdspeech.training.stage_runner import StageRunner, TrainingTask, has_term
 from kdspeech.workspace import Workspace
 
@@ -88,6 +88,9 @@ def train(
     word_targets = None
     if has_term(recipe, mode, "word_kl"):
         word_targets = taught_words(workspace, cards, [*labelled, *unlabelled], recipe)
+    hypotheses = None
+    if has_term(recipe, mode, "nbest_ctc") or has_term(recipe, mode, "nbest_cross_entropy"):
+        hypotheses = taught_texts(workspace, cards, [*labelled, *unlabelled], recipe)
     if supervision.adapt:
         proof = proof.with_adaptation(sum(u.speaker == held_out for u in unlabelled))
     task = TrainingTask(
@@ -102,6 +105,7 @@ def train(
         labeller=make_labeller(workspace, cards, labelled, unlabelled, recipe, student) if unlabelled else None,
         word_targets=word_targets,
         lexicon=None if word_targets is None else workspace.lexicon,
+        hypotheses=hypotheses,
         num_full=len(fold.train),
     )
     _check_data(task, student)

@@ -106,3 +106,18 @@ def test_the_described_encoder_is_found_wherever_it_stands() -> None:
 def test_a_range_that_is_upside_down_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="first value must not be above the second"):
         load_recipe("conformer_xs_from_pretrained", (f"{name}=[300,200]",))
+
+
+@pytest.mark.parametrize(
+    ("term", "overrides", "needed"),
+    [
+        ("consistency", ("student.spec_augment=null",), "student.spec_augment"),
+        ("intermediate_frame_kl", (), "student.intermediate_layer"),
+        ("nbest_ctc", ("dump.kinds=[ctc,decoder]",), "hypotheses"),
+    ],
+)
+def test_terms_without_what_they_need_are_refused(term: str, overrides: tuple[str, ...], needed: str) -> None:
+    weight = f"stages.0.losses.ctc-kd.{term}"
+    with pytest.raises(ConfigError, match=f"the loss terms {term} need .*{needed}"):
+        load_recipe("conformer_xs_from_speechbrain", (f"{weight}=0.1", *overrides))
+    load_recipe("conformer_xs_from_speechbrain", (f"{weight}=0", *overrides))

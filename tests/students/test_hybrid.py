@@ -160,6 +160,54 @@ def test_decoder_of_another_size_gets_a_projection(
         students.build_student(tiny_config.model_copy(update={"decoder_size": 33}), vocabulary, seed=0)
 
 
+def with_intermediate(config: StudentConfig, layer: int) -> StudentConfig:
+    return config.model_copy(update={"intermediate_layer": layer})
+
+
+def test_intermediate_head_hears_the_layer_that_it_names(
+    tiny_config: StudentConfig, vocabulary: Vocabulary, student: HybridStudent, fed: Fed
+) -> None:
+    two_heads = students.build_student(with_intermediate(tiny_config, 1), vocabulary, seed=0).eval()
+    plain = student.state_dict()
+    extra = {key for key in two_heads.state_dict() if key not in plain}
+    assert extra == {"intermediate_head.weight", "intermediate_head.bias"}
+    assert all(torch.equal(two_heads.state_dict()[key], value) for key, value in plain.items())
+    heard = two_heads(fed.waveforms, fed.lengths)
+    assert heard.intermediate_log_probs is not None
+    shorter = students.build_student(tiny_config, vocabulary, seed=0).eval()
+    shorter.encoder.encoder.layers = shorter.encoder.encoder.layers[:1]
+    states = shorter.encode(fed.waveforms, fed.lengths).states
+    assert two_heads.intermediate_head is not None
+    expected = two_heads.intermediate_head(states).log_softmax(dim=-1)
+    for log_probs, rows, count in zip(heard.intermediate_log_probs, expected, heard.num_frames, strict=True):
+        torch.testing.assert_close(log_probs[:count], rows[:count])
+    assert student(fed.waveforms, fed.lengths).intermediate_log_probs is None
+
+    heard.intermediate_log_probs[..., 0].sum().backward()
+    first, second = two_heads.encoder.encoder.layers
+    assert all(p.grad is None for p in second.parameters())
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in first.parameters())
+
+
+def test_intermediate_head_trains_with_the_ctc_head(tiny_config: StudentConfig, vocabulary: Vocabulary) -> None:
+    test_parts_cover_every_parameter_once(students.build_student(with_intermediate(tiny_config, 1), vocabulary, seed=0))
+    with pytest.raises(ConfigError, match=r"intermediate_layer is 2; the encoder has 2 layers"):
+        students.build_student(with_intermediate(tiny_config, 2), vocabulary, seed=0)
+
+
+def test_two_views_of_one_recording_are_masked_differently(tiny_config: StudentConfig, vocabulary: Vocabulary) -> None:
+    """What consistency between views needs: with no dropout at all, SpecAugment alone makes the difference."""
+    still = dict.fromkeys(("dropout", "dropout_emb", "dropout_att", "dropout_pre_encoder"), 0.0)
+    masks = {"freq_masks": 2, "freq_width": 10, "time_masks": 2, "time_width": 0.2}
+    encoder = {**(tiny_config.encoder_config or {}), **still}
+    config = tiny_config.model_copy(update={"encoder_config": encoder, "spec_augment": masks})
+    student = students.build_student(config, vocabulary, seed=0).train()
+    waveform = torch.randn(1, 16_000).expand(2, -1).clone()
+    torch.manual_seed(0)
+    first, second = student(waveform, torch.tensor([16_000, 16_000])).ctc_log_probs
+    assert not torch.allclose(first, second, atol=1e-3)
+
+
 def size_in_millions(module: torch.nn.Module) -> float:
     return sum(p.numel() for p in module.parameters()) / 1e6
 

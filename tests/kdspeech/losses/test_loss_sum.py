@@ -12,7 +12,6 @@ from kdspeech.losses import (
     cross_entropy,
     ctc_loss,
     delay_tolerant_kl,
-    join_losses,
     masked_kl,
     word_posterior_kl,
 )
@@ -70,12 +69,3 @@ def test_the_scale_of_weights_does_not_change_a_mean(random_log_probs: Draw) -> 
     for without, ones in zip(losses(None), losses(torch.ones(3)), strict=True):
         assert without.sum.item() == pytest.approx(ones.sum.item(), rel=1e-6)
         assert without.count.item() == ones.count.item()
-
-
-def test_joined_heads_are_averaged(random_log_probs: Draw) -> None:
-    heads, target = random_log_probs(3, 2, 4, 5), random_log_probs(2, 4, 5)
-    mask = torch.tensor([[True, True, False, False], [True, True, True, False]])
-    each = [masked_kl(head, target, mask, 2.0) for head in heads]
-    joined = join_losses(each)
-    assert joined.mean.item() == pytest.approx(sum(loss.mean.item() for loss in each) / 3, rel=1e-6)
-    assert joined.count.item() == 15

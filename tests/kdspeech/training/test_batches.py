@@ -10,8 +10,9 @@ import torch
 
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import RunError
+from kdspeech.targets.hypotheses import WeightedText
 from kdspeech.targets.target_set import Target
-from kdspeech.training.batches import AudioCache, Collator, Draw, EpochBatches, Item, UtteranceDataset
+from kdspeech.training.batches import AudioCache, Collator, Draw, EpochBatches, Item, UtteranceDataset, twice
 from kdspeech.vocabulary import Vocabulary
 
 UTTERANCES = [
@@ -137,3 +138,30 @@ def test_dataset_joins_waveform_and_tokens(
     assert found.utterance is utterance
     assert len(found.waveform) == 8_000
     assert found.token_ids == vocabulary.encode("three")
+
+
+def test_hypotheses_come_with_the_index_of_their_utterance(vocabulary: Vocabulary) -> None:
+    said = {"a": [WeightedText((1, 2, 3), 0.75), WeightedText((4,), 0.25)], "b": [], "c": [WeightedText((5, 6), 1.0)]}
+    collator = Collator(vocabulary, hypotheses=said)
+    batch = collator([item(vocabulary, utt_id, "one", 20) for utt_id in "abc"])
+    end = vocabulary.end_id
+    assert batch.hypotheses is not None
+    assert batch.hypotheses.tokens.tolist() == [[1, 2, 3], [4, end, end], [5, 6, end]]
+    assert batch.hypotheses.num_tokens.tolist() == [3, 1, 2]
+    assert batch.hypotheses.utterances.tolist() == [0, 0, 2]
+    assert batch.hypotheses.weights.tolist() == [0.75, 0.25, 1.0]
+    nobody = collator([item(vocabulary, "b", "one", 20)]).hypotheses
+    assert nobody is not None
+    assert len(nobody.tokens) == len(nobody.weights) == 0
+
+
+def test_a_batch_twice_has_every_utterance_again_after_the_last(vocabulary: Vocabulary) -> None:
+    said = {"a": [WeightedText((1,), 1.0)], "b": [WeightedText((2,), 1.0)]}
+    batch = Collator(vocabulary, hypotheses=said)([item(vocabulary, i, "one", 20) for i in "ab"])
+    both = twice(batch)
+    assert both.utt_ids == ("a", "b", "a", "b")
+    assert torch.equal(both.waveforms, torch.cat([batch.waveforms, batch.waveforms]))
+    assert both.frame_targets is None
+    assert both.hypotheses is not None
+    assert both.hypotheses.tokens.tolist() == [[1], [2], [1], [2]]
+    assert both.hypotheses.utterances.tolist() == [0, 1, 2, 3]
