@@ -17,6 +17,7 @@ LossTerm = Literal[
 ]
 Kind = Literal["ctc", "decoder", "word", "hypotheses"]  # what is stored of a teacher
 DecodeMode = Literal["ctc", "ctc-beam", "decoder", "joint", "lexicon"]
+Who = Literal["all", "own", "others"]  # the teachers that speak on a speaker's recordings: its own, or all but that
 Backend = Literal["speechbrain", "nemo"]  # whose models the teachers are
 Checkpoint = Literal["last", "best"]  # the last epoch's, or the best on the training speakers' held-back productions
 

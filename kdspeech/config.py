@@ -3,6 +3,7 @@
 A recipe is data. Unknown keys are refused, every field has its unit, and the resolved copy is saved with the run.
 """
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 from yaml import YAMLError
 
-from kdspeech.choices import KINDS, NEMO, PRETRAINED, Backend, Kind, LossTerm, Mode
+from kdspeech.choices import KINDS, NEMO, PRETRAINED, Backend, Kind, LossTerm, Mode, Who
 from kdspeech.errors import ConfigError
 
 _CONFORMER_SUBSAMPLING = 4  # NeMo's default, where an encoder_config does not say
@@ -22,6 +23,11 @@ class Strict(BaseModel):
     """Frozen, and refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _later(default: Any, **limits: Any) -> Any:
+    """A setting that came later: at its default it is not written down, so what was made before counts as the same."""
+    return Field(default, exclude_if=lambda value: value == default, **limits)
 
 
 class VocabularyConfig(Strict):
@@ -77,6 +83,30 @@ class TargetConfig(Strict):
     dilation: int = Field(2, ge=0)  # frames kept on each side of a frame that counts
     min_teachers: int = Field(1, ge=1)
     weights: Literal["uniform", "agreement"] = "uniform"
+    # Whose voices count, for frames, tokens and words alike.
+    who: Who = _later("all")
+    own_weight: float | None = _later(None, gt=0)  # of a speaker's own teacher beside the others' 1; None: 1, and for
+    # words what pseudo_labels.own_weight says
+    min_agreement: float = _later(0.0, ge=0, le=1)  # share of the teachers with one word below which nothing is learnt
+    calibrate: bool = _later(False)  # each teacher's temperature first, fitted on its own validation recordings
+    switch: bool = _later(False)  # one teacher speaks at a time, drawn by its weight for each recording and epoch
+    # What a target is pooled over, beside the teachers: nothing more; all training recordings of the label (tokens and
+    # words: frames of two recordings have no common time); or the n-th recordings of the label by every speaker, row by
+    # row, frames too, as if the i-th frames of two recordings said the same.
+    over: Literal["recording", "label", "index"] = _later("recording")
+    blank: Literal["mask", "delete"] = _later("mask")  # a class, and a mask of frames; or cut out of both sides' frames
+
+    @model_validator(mode="after")
+    def _composable(self) -> "TargetConfig":
+        if self.who != "all" and self.own_weight is not None:
+            raise ValueError(
+                f"own_weight weighs a speaker's own teacher among all; with who={self.who} they never meet"
+            )
+        if self.who == "own" and self.min_agreement > 0:
+            raise ValueError("min_agreement needs several teachers on a recording; with who=own one speaks alone")
+        if self.over != "recording" and self.switch:
+            raise ValueError(f"switch lets one teacher speak on a recording, over={self.over} pools several recordings")
+        return self
 
 
 class PseudoLabelConfig(Strict):
@@ -150,6 +180,7 @@ class TrainingConfig(Strict):
     save_top_k: int = Field(1, ge=1)  # checkpoints kept by validation score, best.ckpt among them
     ema_decay: float | None = Field(None, gt=0, lt=1)  # of the average of weights that is kept; None: the last step's
     frame_kl: FrameKlConfig | None = None  # None: the frames around the teachers' spikes, each with its own
+    speakers: Literal["all", "first"] = _later("all")  # whose recordings are heard; as many steps either way
 
 
 Range = tuple[float, float]  # smallest and largest; each utterance draws its own value between them
@@ -272,7 +303,7 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
 
     Args:
         name_or_path: a shipped recipe's name, or a YAML file.
-        overrides: KEY=VALUE each, for example ("targets.temperature=4", "stages.0.epochs=3").
+        overrides: KEY=VALUE each, for example ("targets.temperature=4", "stages.*.epochs=3"); * is every one of a list.
 
     Raises:
         ConfigError: no such recipe, not YAML, an unknown key or a value out of range; every fault is named.
@@ -288,9 +319,11 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
         )
     try:
         settings = OmegaConf.create(text)
-        for override in overrides:
-            key, _, value = override.partition("=")
-            OmegaConf.update(settings, key, OmegaConf.from_dotlist([f"value={value}"]).value)
+        # Shared values first: they reach wherever they are used. Then each place stands for itself, so that a setting
+        # below a shared value changes that place and nothing is lost of the rest.
+        _override(settings, [override for override in overrides if override.startswith("anchors.")])
+        OmegaConf.resolve(settings)
+        _override(settings, [override for override in overrides if not override.startswith("anchors.")])
         values = OmegaConf.to_container(settings, resolve=True)
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
         raise ConfigError(f"recipe {name_or_path}: {error}") from error
@@ -304,3 +337,13 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
             f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()
         )
         raise ConfigError(f"recipe {name_or_path}: {faults}") from error
+
+
+def _override(settings: Any, overrides: Sequence[str]) -> None:
+    """Changes settings in place; `stages.*.epochs` stands for every stage."""
+    for override in overrides:
+        key, _, value = override.partition("=")
+        head, star, tail = key.partition(".*.")
+        count = len(OmegaConf.select(settings, head) or ()) if star else 0
+        for name in [f"{head}.{number}.{tail}" for number in range(count)] if star else [key]:
+            OmegaConf.update(settings, name, OmegaConf.from_dotlist([f"value={value}"]).value)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kdspeech.decoding.hypothesis import Hypothesis
-from kdspeech.logspace import log_sum_exp
+from kdspeech.logspace import LOG_ZERO, log_sum_exp
 
 _MAX_LOGIT = 15.0  # what is nearer to 0 or 1 is rounding
 _STEPS = 50
@@ -67,7 +67,7 @@ def fit_platt(confidences: Sequence[float], correct: Sequence[bool]) -> Calibrat
     return Calibration("platt", len(right), num_right, slope=float(weights[0]), intercept=float(weights[1]))
 
 
-def fit_temperature(scores: Sequence[np.ndarray], references: Sequence[int | None]) -> Calibration:
+def fit_temperature(scores: Sequence[np.ndarray], references: Sequence[int | None], spread: float = 0.0) -> Calibration:
     """The temperature under which the right words are likeliest, of a fixed grid from 0.05 to 100.
 
     Guo et al. 2017 ("On calibration of modern neural networks", 1706.04599), section 4.2.
@@ -75,6 +75,8 @@ def fit_temperature(scores: Sequence[np.ndarray], references: Sequence[int | Non
     Args:
         scores: [W] for each utterance.
         references: the right word's index; utterances with None, whose word is not in the list, are left out.
+        spread: share of each reference that goes to all possible words evenly, in [0, 1). Above 0 the fit stays finite
+            where everything is right; 1 / (N + 2) is the share of Platt 1999.
     """
     known = [(row, reference) for row, reference in zip(scores, references, strict=True) if reference is not None]
     if not known:
@@ -84,9 +86,16 @@ def fit_temperature(scores: Sequence[np.ndarray], references: Sequence[int | Non
     rows = rows - rows.max(axis=1, keepdims=True)
     num_correct = int((rows.argmax(axis=1) == columns).sum())
     right = rows[np.arange(len(rows)), columns]
-    losses = [float(log_sum_exp(rows / t, axis=1).sum() - right.sum() / t) for t in _TEMPERATURES]
+    total = (1 - spread) * right.sum() + spread * _mean_possible(rows) if spread else right.sum()
+    losses = [float(log_sum_exp(rows / t, axis=1).sum() - total / t) for t in _TEMPERATURES]
     temperature = float(_TEMPERATURES[int(np.argmin(losses))])
     return Calibration("temperature", len(known), num_correct, temperature=temperature)
+
+
+def _mean_possible(rows: np.ndarray) -> float:
+    """The sum over rows [N, W], each with 0 as its highest, of the mean of those words that are possible at all."""
+    possible = rows > LOG_ZERO / 2  # normalising moves LOG_ZERO a little
+    return float((np.where(possible, rows, 0.0).sum(axis=1) / possible.sum(axis=1)).sum())
 
 
 def expected_calibration_error(confidences: Sequence[float], correct: Sequence[bool]) -> float:

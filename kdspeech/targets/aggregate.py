@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from kdspeech import console
-from kdspeech.config import Recipe
+from kdspeech.config import Recipe, TargetConfig
 from kdspeech.dumps.dump_teachers import dump_kinds
 from kdspeech.errors import ConfigError
 from kdspeech.files import read_json, sha256_of_text, write_json
 from kdspeech.folds import Provenance, make_fold
+from kdspeech.targets.calibrating import Temperatures, fit_teachers
 from kdspeech.targets.ceiling import Ceiling, measure_ceiling, print_ceiling
-from kdspeech.targets.pooled_targets import PooledTargets
-from kdspeech.targets.target_set import TargetSet
+from kdspeech.targets.label_targets import IndexTargets, LabelTargets
+from kdspeech.targets.pooled_targets import PooledTargets, SwitchedTargets
+from kdspeech.targets.speaking import Turns, check_one_vocabulary
+from kdspeech.targets.target_set import Target, TargetSet
 from kdspeech.targets.teacher_rows import TeacherRows
 from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
 from kdspeech.workspace import Workspace
@@ -39,7 +42,9 @@ def aggregate(
             vocabulary; teachers that disagree on the number of frames; a leak of the held-out speaker.
     """
     sources = _open_fold(workspace, held_out, recipe, teachers_of(workspace) if teachers is None else teachers)
-    details = _details(sources, recipe)
+    temperatures = _calibrated(sources) if recipe.targets.calibrate else None
+    pooled = PooledTargets(sources, recipe.targets, temperatures)
+    details = _details(sources, recipe, temperatures)
     path = targets_path(workspace, recipe.name, held_out, details)
     ceiling_path = path.with_suffix(".ceiling.json")
     if ceiling_path.exists() and not force:  # it is written last
@@ -48,17 +53,36 @@ def aggregate(
         print_ceiling(Ceiling.from_dict(read_json(ceiling_path)))
         return targets
     TargetSet(
-        PooledTargets(sources, recipe.targets),
+        _over(pooled, sources, recipe.targets, temperatures),
         frame_shift_s=sources.frame_shifts[sources.fold.teachers[0]],
         temperature=recipe.targets.temperature,
         provenance=Provenance(f"targets {path}", "statistic", sources.speakers_heard),
         details=details,
     ).save(path, recipe.dump.top_k, recipe.dump.dtype)
     targets = TargetSet.load(path)
-    ceiling = measure_ceiling(workspace, sources.fold, targets, sources.rows, sources.hypotheses, recipe.targets)
+    words = pooled.words if "word" in sources.kinds else None
+    ceiling = measure_ceiling(workspace, sources.fold, targets, sources.hypotheses, words)
     write_json(ceiling_path, ceiling.to_dict())
     print_ceiling(ceiling)
     return targets
+
+
+def switched_targets(targets: TargetSet, workspace: Workspace, recipe: Recipe, turns: Turns) -> TargetSet:
+    """The targets of a fold with one teacher speaking at a time, read from the store as they are looked up.
+
+    Args:
+        targets: of `aggregate` by the same recipe.
+        turns: whose turn it is; its epochs are started by whoever learns from the targets.
+    """
+    sources = _open_fold(workspace, targets.details["held_out"], recipe, list(targets.details["teachers"]))
+    pooled = PooledTargets(sources, recipe.targets, targets.details.get("temperatures"))
+    return TargetSet(
+        SwitchedTargets(pooled, turns),
+        frame_shift_s=targets.frame_shift_s,
+        temperature=targets.temperature,
+        provenance=targets.provenance,
+        details=targets.details,
+    )
 
 
 def targets_path(workspace: Workspace, recipe_name: str, held_out: str, details: Mapping[str, Any]) -> Path:
@@ -77,6 +101,7 @@ def _open_fold(workspace: Workspace, held_out: str, recipe: Recipe, teachers: Se
             f"targets.min_teachers asks for {recipe.targets.min_teachers}. Train more teachers, or lower it."
         )
     cards = tuple(read_teacher_card(workspace.teacher_dir(teacher)) for teacher in fold.teachers)
+    check_one_vocabulary(cards, workspace.vocabulary)
     fold.validate(
         [
             Provenance(str(workspace.vocabulary_dir), "vocabulary", workspace.corpus.vocabulary_speakers),
@@ -86,9 +111,28 @@ def _open_fold(workspace: Workspace, held_out: str, recipe: Recipe, teachers: Se
     return TeacherRows(workspace, fold, cards, dump_kinds(workspace, recipe.dump))
 
 
-def _details(sources: TeacherRows, recipe: Recipe) -> dict[str, Any]:
+def _calibrated(sources: TeacherRows) -> Temperatures:
+    lexicon = sources.workspace.lexicon if "word" in sources.kinds else None
+    return fit_teachers(sources.cards, sources.fold.valid, sources.rows, sources.workspace.vocabulary, lexicon)
+
+
+def _over(
+    pooled: PooledTargets, sources: TeacherRows, config: TargetConfig, temperatures: Temperatures | None
+) -> Mapping[str, Target]:
+    """The targets of single recordings, or pooled further over recordings of their label."""
+    utterances = list(sources.utterances.values())
+    if config.over == "label":
+        return LabelTargets(pooled, utterances, config.pooling)
+    if config.over == "index":
+        plain = config.model_copy(update={"temperature": 1.0, "blank": "mask"})
+        return IndexTargets(pooled, PooledTargets(sources, plain, temperatures), utterances, config)
+    return pooled
+
+
+def _details(sources: TeacherRows, recipe: Recipe, temperatures: Temperatures | None) -> dict[str, Any]:
     """Everything that decides the targets; equal details, equal targets."""
     return {
+        **({} if temperatures is None else {"temperatures": temperatures}),
         "held_out": sources.fold.held_out,
         "teachers": {card.teacher_id: card.checkpoint_sha256 for card in sources.cards},
         "settings": recipe.targets.model_dump(),

@@ -1,20 +1,17 @@
 """The teachers' ceiling: the targets decoded as if they were a model's output, before anything is trained on them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from kdspeech import console
-from kdspeech.choices import Kind
-from kdspeech.config import TargetConfig
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.readback import decode_rows
 from kdspeech.dumps.shard import Row
 from kdspeech.folds import Fold
 from kdspeech.scoring.score import score_texts
-from kdspeech.targets.pooling import WEIGHTINGS, pool
 from kdspeech.targets.target_set import Target, TargetSet
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
@@ -55,17 +52,18 @@ def measure_ceiling(
     workspace: Workspace,
     fold: Fold,
     targets: TargetSet,
-    rows: Mapping[Kind, Mapping[str, Mapping[str, Row]]],
     hypotheses: Mapping[str, Mapping[str, str]],
-    config: TargetConfig,
+    words: Callable[[str], np.ndarray] | None,
 ) -> Ceiling:
     """Decodes targets and scores them against the references.
 
     Args:
-        rows: kind -> teacher -> utterance id -> what is stored; only `word` is looked at.
         hypotheses: teacher -> utterance id -> what it heard.
+        words: the pooled word posteriors [W] of an utterance; None where there are none.
     """
-    decoded = _decoded(workspace, targets, rows.get("word", {}), hypotheses, config)
+    decoded = decode_targets(targets, workspace.vocabulary)
+    if words is not None:
+        decoded["word"] = decode_rows("word", {utt_id: words(utt_id) for utt_id in targets}, lexicon=workspace.lexicon)
     kept = {
         utt_id: (int(mask.sum()), len(mask)) for utt_id in targets if (mask := targets[utt_id].frame_mask) is not None
     }
@@ -138,33 +136,6 @@ class _Rows(Mapping[str, Row]):
 
     def __len__(self) -> int:
         return len(self._targets)
-
-
-def _decoded(
-    workspace: Workspace,
-    targets: TargetSet,
-    word_rows: Mapping[str, Mapping[str, Row]],
-    hypotheses: Mapping[str, Mapping[str, str]],
-    config: TargetConfig,
-) -> dict[str, dict[str, str]]:
-    """Kind -> utterance id -> text of the target."""
-    decoded = decode_targets(targets, workspace.vocabulary)
-    if word_rows:
-        words: dict[str, Row] = {
-            utt_id: _pooled_words([rows[utt_id] for rows in word_rows.values()], utt_id, hypotheses, config)
-            for utt_id in targets
-        }
-        decoded["word"] = decode_rows("word", words, lexicon=workspace.lexicon)
-    return decoded
-
-
-def _pooled_words(
-    rows: Sequence[Row], utt_id: str, hypotheses: Mapping[str, Mapping[str, str]], config: TargetConfig
-) -> np.ndarray:
-    """Word posteriors [W] pooled like the frames."""
-    weights = WEIGHTINGS[config.weights]([heard[utt_id] for heard in hypotheses.values()])
-    arrays = [row[None] for row in rows if isinstance(row, np.ndarray)]  # [1, W] each
-    return pool(arrays, weights, config.pooling, config.temperature)[0]
 
 
 def _wra(utterances: Sequence[Utterance], texts: Mapping[str, str]) -> float:

@@ -4,19 +4,20 @@ Shapes: K teachers, N recordings of one speaker, W lexicon words.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from kdspeech.config import PseudoLabelConfig
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.store import LogProbStore
-from kdspeech.errors import StoreError
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import LOG_ZERO, normalise
 from kdspeech.protocols import TeacherCard
 from kdspeech.targets.pooling import temper
+from kdspeech.targets.speaking import loudness
 
 _ROUNDS = 50  # of balancing; the margins are met to 1e-3 long before
 
@@ -96,21 +97,35 @@ def read_word_posteriors(
     Raises:
         StoreError: the store lacks a recording, or was made by another checkpoint or for another lexicon.
     """
+    given = read_word_rows(store, cards, utterances, lexicon)
+    return {
+        u.utt_id: pooled_words(given(u.utt_id), loudness(cards, u.speaker, config.own_weight), config.temperature)
+        for u in utterances
+    }
+
+
+def read_word_rows(
+    store: LogProbStore, cards: Sequence[TeacherCard], utterances: Sequence[Utterance], lexicon: Lexicon
+) -> Callable[[str], list[np.ndarray]]:
+    """Opens the teachers' word posteriors; their vocabularies may be any.
+
+    Returns:
+        What looks an utterance id up: K times float32 [W], in the order of the cards.
+
+    Raises:
+        StoreError: the store lacks a recording, or was made by another checkpoint or for another lexicon.
+    """
     given = {
-        card: store.read(card.teacher_id, "word", utterances, checkpoint_sha256=card.checkpoint_sha256, lexicon=lexicon)
+        card.teacher_id: store.read(
+            card.teacher_id, "word", utterances, checkpoint_sha256=card.checkpoint_sha256, lexicon=lexicon
+        )
         for card in cards
     }
-    pooled = {}
-    for utterance in utterances:
-        rows, weights = [], []
-        for card, by_utterance in given.items():
-            row = by_utterance[utterance.utt_id]
-            if not isinstance(row, np.ndarray):
-                raise StoreError(f"teacher {card.teacher_id}: {utterance.utt_id!r} has no word posteriors.")
-            rows.append(row)
-            weights.append(config.own_weight if utterance.speaker in (card.speakers or ()) else 1.0)
-        pooled[utterance.utt_id] = pooled_words(rows, weights, config.temperature)
-    return pooled
+
+    def rows_of(utt_id: str) -> list[np.ndarray]:
+        return [cast(np.ndarray, by_utterance[utt_id]) for by_utterance in given.values()]  # only hypotheses are texts
+
+    return rows_of
 
 
 @dataclass(frozen=True)

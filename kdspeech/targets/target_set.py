@@ -27,6 +27,7 @@ class Target:
     decoder_log_probs: np.ndarray | None  # float32 [U, V+1], tempered; column V = end of sentence
     confidence: float  # share of the teachers that heard the most frequent hypothesis
     num_teachers: int
+    counts: bool = True  # False: the teachers disagree too much for anything to be learnt here
 
 
 class TargetSet(Mapping[str, Target]):
@@ -73,7 +74,7 @@ class TargetSet(Mapping[str, Target]):
             StoreError: there are no targets, or some have a kind of distribution that others lack.
         """
         arrays: dict[str, list[np.ndarray]] = {}
-        facts: list[tuple[float, int]] = []
+        facts: list[tuple[float, int, bool]] = []
         num_columns = 0
         for utt_id in console.track(list(self), "Writing targets"):
             target = self[utt_id]
@@ -86,7 +87,7 @@ class TargetSet(Mapping[str, Target]):
                 packed["mask"] = target.frame_mask.astype(np.uint8)
             for name, item in packed.items():
                 arrays.setdefault(name, []).append(item)
-            facts.append((target.confidence, target.num_teachers))
+            facts.append((target.confidence, target.num_teachers, target.counts))
         uneven = [name for name, items in arrays.items() if len(items) != len(facts)]
         if not arrays or uneven:
             raise StoreError(f"{path}: targets need the same distributions for every utterance; uneven: {uneven}.")
@@ -97,9 +98,11 @@ class TargetSet(Mapping[str, Target]):
             "details": self.details,
             "num_columns": num_columns,
             "utterance_ids": list(self),
-            "confidences": [confidence for confidence, _ in facts],
-            "num_teachers": [num_teachers for _, num_teachers in facts],
+            "confidences": [confidence for confidence, _, _ in facts],
+            "num_teachers": [num_teachers for _, num_teachers, _ in facts],
         }
+        if not all(counts for _, _, counts in facts):
+            metadata["counts"] = [counts for _, _, counts in facts]
         write_ragged(path, metadata, arrays)
 
     @classmethod
@@ -152,6 +155,7 @@ class _StoredTargets(Mapping[str, Target]):
             decoder_log_probs=self._rows("decoder/", index),
             confidence=self.metadata["confidences"][index],
             num_teachers=self.metadata["num_teachers"][index],
+            counts="counts" not in self.metadata or self.metadata["counts"][index],  # not kept where all do
         )
 
     def _rows(self, prefix: str, index: int) -> np.ndarray | None:

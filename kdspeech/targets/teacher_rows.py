@@ -36,10 +36,15 @@ class TeacherRows:
         return {u.utt_id: u for u in (*self.fold.train, *self.fold.valid)}
 
     @cached_property
+    def speakers(self) -> tuple[str, ...]:
+        """Whose recordings these are."""
+        return tuple(dict.fromkeys(u.speaker for u in self.utterances.values()))
+
+    @cached_property
     def speakers_heard(self) -> tuple[str, ...]:
         """Speakers of the utterances and of the teachers' training, as far as it is known."""
         taught = (speaker for card in self.cards for speaker in card.speakers or ())
-        return tuple(dict.fromkeys([*(u.speaker for u in self.utterances.values()), *taught]))
+        return tuple(dict.fromkeys([*self.speakers, *taught]))
 
     @cached_property
     def _headers(self) -> dict[tuple[str, Kind, str], tuple[float, str]]:
@@ -48,7 +53,7 @@ class TeacherRows:
         headers = {}
         for card in self.cards:
             for kind in self.kinds:
-                for speaker in dict.fromkeys(u.speaker for u in self.utterances.values()):
+                for speaker in self.speakers:
                     header, payload = store.describe(card.teacher_id, kind, speaker)
                     headers[card.teacher_id, kind, speaker] = header.frame_shift_s, payload
         return headers

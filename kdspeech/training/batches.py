@@ -60,6 +60,7 @@ class Batch(NamedTuple):
     token_targets: torch.Tensor | None  # float32 [B, U, V+1], log-probs
     token_mask: torch.Tensor | None  # bool [B, U], the decoder mask of utterances whose transcripts are read
     word_targets: torch.Tensor | None = None  # float32 [B, W], log-posteriors over the lexicon
+    word_mask: torch.Tensor | None = None  # bool [B], utterances whose word targets count
     hypotheses: NBest | None = None  # the teachers' texts
 
 
@@ -193,17 +194,19 @@ class Collator:
         without_targets: Collection[str] = (),
         word_targets: Mapping[str, np.ndarray] | None = None,
         hypotheses: Mapping[str, Sequence[WeightedText]] | None = None,
+        num_words: int = 0,
     ) -> None:
         """Frame targets come with a `frame_counter` (the student's), position targets with `positions`.
 
         Args:
-            word_targets: utterance id -> [W], of every utterance.
+            word_targets: utterance id -> [W], of the utterances on which words are taught.
             hypotheses: utterance id -> the teachers' texts, of every utterance.
+            num_words: W.
             without_targets: ids of utterances on which the teachers' distributions are not learnt.
         """
         self._vocabulary = vocabulary
         self._without_targets = frozenset(without_targets)
-        self._word_targets = word_targets
+        self._word_targets, self._num_words = word_targets, num_words
         self._hypotheses = hypotheses
         self._targets = targets or {}
         self._frame_counter = frame_counter
@@ -218,6 +221,7 @@ class Collator:
         frame_targets, frame_mask = self._on_frames(utt_ids, lengths)
         decoder_mask = torch.arange(decoder_targets.shape[1]) <= num_tokens[:, None]
         token_targets, token_mask = self._on_positions(items, decoder_mask)
+        word_targets, word_mask = self._on_words(utt_ids)
         return Batch(
             utt_ids=utt_ids,
             texts=tuple(item.utterance.text for item in items),
@@ -233,7 +237,8 @@ class Collator:
             frame_mask=frame_mask,
             token_targets=token_targets,
             token_mask=token_mask,
-            word_targets=self._on_words(utt_ids),
+            word_targets=word_targets,
+            word_mask=word_mask,
             hypotheses=self._n_best(utt_ids),
         )
 
@@ -249,10 +254,14 @@ class Collator:
             torch.tensor([text.weight for _, text in said]),
         )
 
-    def _on_words(self, utt_ids: Sequence[str]) -> torch.Tensor | None:
-        if self._word_targets is None:
-            return None
-        return torch.from_numpy(np.stack([self._word_targets[utt_id] for utt_id in utt_ids]))
+    def _on_words(self, utt_ids: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor] | tuple[None, None]:
+        words = self._word_targets
+        if words is None:
+            return None, None
+        given = {utt_id: torch.from_numpy(words[utt_id]) for utt_id in utt_ids if utt_id in words}
+        nothing = torch.zeros(self._num_words)  # never looked at
+        rows = torch.stack([given.get(utt_id, nothing) for utt_id in utt_ids])
+        return rows, torch.tensor([utt_id in given for utt_id in utt_ids])
 
     def _on_frames(
         self, utt_ids: Sequence[str], lengths: torch.Tensor
@@ -276,14 +285,16 @@ class Collator:
         """Only where a transcript is read: the teachers' decoders were fed with it, and would tell it."""
         if not self._positions:
             return None, None
-        is_read = torch.tensor([bool(item.utterance.text) for item in items])
-        rows = [
-            torch.from_numpy(position_rows(self._targets, item.utterance.utt_id))
-            if item.utterance.text
-            else torch.zeros(len(item.token_ids) + 1, self._vocabulary.num_columns)
-            for item in items
-        ]
-        return _pad(rows, 0.0), decoder_mask & is_read[:, None]
+        rows, counts = [], []
+        for item in items:
+            if not item.utterance.text:
+                rows.append(torch.zeros(len(item.token_ids) + 1, self._vocabulary.num_columns))
+                counts.append(False)
+                continue
+            log_probs, is_heard = position_rows(self._targets, item.utterance.utt_id)
+            rows.append(torch.from_numpy(log_probs))
+            counts.append(is_heard)
+        return _pad(rows, 0.0), decoder_mask & torch.tensor(counts)[:, None]
 
 
 def frame_rows(targets: Mapping[str, Target], utt_id: str) -> tuple[np.ndarray, np.ndarray]:
@@ -298,8 +309,8 @@ def frame_rows(targets: Mapping[str, Target], utt_id: str) -> tuple[np.ndarray, 
     return target.ctc_log_probs, target.frame_mask
 
 
-def position_rows(targets: Mapping[str, Target], utt_id: str) -> np.ndarray:
-    """An utterance's decoder target [U, V+1].
+def position_rows(targets: Mapping[str, Target], utt_id: str) -> tuple[np.ndarray, bool]:
+    """An utterance's decoder target [U, V+1], and whether it counts.
 
     Raises:
         RunError: there is none.
@@ -307,7 +318,7 @@ def position_rows(targets: Mapping[str, Target], utt_id: str) -> np.ndarray:
     target = targets.get(utt_id)
     if target is None or target.decoder_log_probs is None:
         raise _no_target(utt_id, "decoder")
-    return target.decoder_log_probs
+    return target.decoder_log_probs, target.counts
 
 
 def _no_target(utt_id: str, kind: str) -> RunError:

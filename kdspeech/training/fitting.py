@@ -55,6 +55,7 @@ class StagePlan:
     has_decoder: bool = True  # False: the decoder has learnt nothing, and is not listened to
     lexicon: Lexicon | None = None  # of the word posteriors, where a loss needs them
     blank_threshold: float = 0.95  # of `targets`
+    without_blank: bool = False  # frame_kl runs over the pieces only, renormalised, on both sides
 
     @property
     def num_steps(self) -> int:
@@ -130,6 +131,7 @@ class StageModule(lightning.LightningModule):
             LexiconScorer(plan.lexicon, student.vocabulary) if plan.lexicon is not None else None,
             plan.training.frame_kl,
             plan.blank_threshold,
+            plan.without_blank,
         )
         self._display = ExitStack()
         self._bar: console.Bar | None = None

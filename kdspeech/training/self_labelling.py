@@ -24,6 +24,8 @@ from kdspeech.protocols import TeacherCard
 from kdspeech.supervision import Supervision
 from kdspeech.targets.hypotheses import WeightedText, read_hypotheses
 from kdspeech.targets.pseudo_labels import PseudoLabel, PseudoLabeller, read_word_posteriors, word_prior
+from kdspeech.targets.speaking import Turns
+from kdspeech.targets.word_targets import WordTargets
 from kdspeech.training.batches import AudioCache, Collator, EpochBatches, UtteranceDataset
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
@@ -82,17 +84,35 @@ def make_labeller(
 
 
 def taught_words(
-    workspace: Workspace, cards: Sequence[TeacherCard], utterances: Sequence[Utterance], recipe: Recipe
-) -> dict[str, np.ndarray] | None:
+    workspace: Workspace,
+    cards: Sequence[TeacherCard],
+    utterances: Sequence[Utterance],
+    fold: Fold,
+    recipe: Recipe,
+    turns: Turns | None = None,
+) -> WordTargets | None:
     """Utterance id -> the teachers' pooled word posteriors [W] at the targets' temperature; None without teachers.
 
     Raises:
-        KdspeechError: the corpus has no lexicon, or the store lacks word posteriors.
+        KdspeechError: the corpus has no lexicon, the store lacks word posteriors, or nobody would speak.
     """
     if not cards:
         return None
-    config = recipe.pseudo_labels.model_copy(update={"temperature": recipe.targets.temperature})
-    return read_word_posteriors(LogProbStore(workspace.dumps_dir), cards, utterances, workspace.lexicon, config)
+    targets = WordTargets(
+        LogProbStore(workspace.dumps_dir),
+        cards,
+        utterances,
+        workspace.lexicon,
+        recipe.targets,
+        recipe.pseudo_labels.own_weight,
+        turns,
+        (fold.valid, workspace.vocabulary),
+    )
+    if len(targets) < len(utterances):
+        console.remark(
+            f"Words are taught on {len(targets)} of {len(utterances)} recordings: elsewhere teachers disagree."
+        )
+    return targets
 
 
 def taught_texts(

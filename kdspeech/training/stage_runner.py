@@ -21,6 +21,7 @@ from kdspeech.lexicon import Lexicon
 from kdspeech.runs import RunFolder
 from kdspeech.targets.hypotheses import WeightedText
 from kdspeech.targets.pseudo_labels import PseudoLabeller
+from kdspeech.targets.speaking import Turns
 from kdspeech.targets.target_set import TargetSet
 from kdspeech.training.batches import AudioCache, Collator, EpochBatches, UtteranceDataset
 from kdspeech.training.checkpoints import CheckpointFolder
@@ -51,6 +52,7 @@ class TrainingTask:
     word_targets: Mapping[str, np.ndarray] | None = None  # utterance id -> [W], the teachers' word posteriors
     lexicon: Lexicon | None = None  # of the word targets
     hypotheses: Mapping[str, Sequence[WeightedText]] | None = None  # utterance id -> the teachers' texts
+    turns: Turns | None = None  # of the teachers, where one speaks at a time
     num_full: int | None = None  # utterances that would train if all transcripts were read; None: `train`
 
     @property
@@ -126,7 +128,8 @@ class StageRunner:
         task, stage, training = self._task, self._task.recipe.stages[index], self._task.recipe.training
         order_seed = epoch_seed(task.seed, index, 0)
         batches = EpochBatches(self._utterances, task.batch_size, order_seed, training.speeds)
-        temperature = task.targets.temperature if task.targets is not None else 1.0
+        config = task.recipe.targets
+        temperature = task.targets.temperature if task.targets is not None else config.temperature
         plan = StagePlan(
             index,
             stage,
@@ -137,7 +140,8 @@ class StageRunner:
             steps_per_epoch=len(batches),
             has_decoder=task.has_decoder(index),
             lexicon=task.lexicon,
-            blank_threshold=task.recipe.targets.blank_threshold,
+            blank_threshold=config.blank_threshold,
+            without_blank=config.blank == "delete",
         )
         module = StageModule(self._student, plan, self._save, self._relabel)
         first_epoch = 0
@@ -170,13 +174,16 @@ class StageRunner:
             task.without_targets,
             task.word_targets,
             task.hypotheses,
+            len(task.lexicon.words) if task.lexicon is not None else 0,
         )
         labels = self._labelling.labels if self._labelling is not None else None
         dataset = UtteranceDataset(self._utterances, task.vocabulary, self._cache, labels)
         return _loader(dataset, batches, collator)
 
     def _relabel(self, module: StageModule, epoch: int) -> None:
-        """Before an epoch: pseudo-labels by what the student hears now."""
+        """Before an epoch: whose turn it is, and pseudo-labels by what the student hears now."""
+        if self._task.turns is not None:
+            self._task.turns.start_epoch(epoch_seed(self._task.seed, module.plan.index, epoch))
         if self._labelling is None:
             return
         epochs = [stage.epochs for stage in self._task.recipe.stages]

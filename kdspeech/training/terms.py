@@ -42,6 +42,7 @@ class TermSettings:
     scorer: LexiconScorer | None = None  # of the lexicon; `word_kl` needs it
     frame_kl: FrameKlConfig | None = None  # None: the teachers' frames, one by one
     blank_threshold: float = 0.95  # a frame is a spike of the student's while its blank is below it
+    without_blank: bool = False  # frames are compared over the pieces only, renormalised on both sides
 
 
 @dataclass(frozen=True)
@@ -106,22 +107,26 @@ def _frame_kl_of(log_probs: Tensor, heard: Heard, settings: TermSettings) -> Los
     if targets is None or mask is None:
         return None
     log_probs = log_probs[:, : mask.shape[1]]  # T may exceed the longest utterance's frames
+    columns = slice(0, settings.blank_id if settings.without_blank else None)  # the blank is the last one
+    targets = targets[..., columns]
     if options is None:
-        return masked_kl(log_probs, targets, mask, settings.temperature)
+        return masked_kl(log_probs[..., columns], targets, mask, settings.temperature)
     num_frames = heard.output.num_frames
     if options.symmetric is not None:
         blank = log_probs[..., settings.blank_id]
         taught = mask.any(dim=1, keepdim=True)  # [B, 1]; without targets there is nothing to learn at any spike
         mask = taught & symmetric_mask(mask, blank, num_frames, settings.blank_threshold, options.symmetric)
-    return delay_tolerant_kl(log_probs, targets, mask, num_frames, settings.temperature, options.delay)
+    return delay_tolerant_kl(log_probs[..., columns], targets, mask, num_frames, settings.temperature, options.delay)
 
 
 def _word_kl(heard: Heard, settings: TermSettings) -> LossSum | None:
     if heard.batch.word_targets is None or settings.scorer is None:
         return None
     scores = settings.scorer.word_log_likelihoods(heard.output.ctc_log_probs, heard.output.num_frames)
-    every = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
-    return word_posterior_kl(scores, heard.batch.word_targets, every, settings.temperature)
+    counts = heard.batch.word_mask
+    if counts is None:
+        counts = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
+    return word_posterior_kl(scores, heard.batch.word_targets, counts, settings.temperature)
 
 
 def _cross_entropy(heard: Heard, settings: TermSettings) -> LossSum | None:

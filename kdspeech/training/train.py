@@ -5,7 +5,7 @@ proof, the targets, and recordings too short for CTC.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from kdspeech.pretraining.pretrained import resolve_student
 from kdspeech.protocols import StudentFamily, TeacherCard
 from kdspeech.runs import RunFolder
 from kdspeech.supervision import ALL_LABELS, Supervision
-from kdspeech.targets.aggregate import aggregate
+from kdspeech.targets.aggregate import aggregate, switched_targets
+from kdspeech.targets.speaking import Turns, check_one_vocabulary
 from kdspeech.targets.target_set import TargetSet
 from kdspeech.teaching.student_folder import is_student_folder
 from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
@@ -81,13 +82,18 @@ def train(
     if begun and run.is_finished:
         console.remark(f"{run.path} is finished: skipped. Redo it with --force.")
         return run.path
+    check_speaking(workspace, mode, recipe, cards, supervision)
     proof, targets = _prove_fold(workspace, fold, cards, recipe, start, students)
+    turns = Turns() if recipe.targets.switch and cards else None
+    if targets is not None and turns is not None:
+        targets = switched_targets(targets, workspace, recipe, turns)
     student = students.build_student(start, workspace.vocabulary, seed)
-    labelled = tuple(supervision.labelled(fold.train, seed))
-    unlabelled = unlabelled_recordings(fold, labelled, supervision, has_teachers=bool(cards))
+    heard = _heard(fold, recipe)
+    labelled = tuple(supervision.labelled(heard.train, seed))
+    unlabelled = unlabelled_recordings(heard, labelled, supervision, has_teachers=bool(cards))
     word_targets = None
     if has_term(recipe, mode, "word_kl"):
-        word_targets = taught_words(workspace, cards, [*labelled, *unlabelled], recipe)
+        word_targets = taught_words(workspace, cards, [*labelled, *unlabelled], fold, recipe, turns)
     hypotheses = None
     if has_term(recipe, mode, "nbest_ctc") or has_term(recipe, mode, "nbest_cross_entropy"):
         hypotheses = taught_texts(workspace, cards, [*labelled, *unlabelled], recipe)
@@ -106,6 +112,7 @@ def train(
         word_targets=word_targets,
         lexicon=None if word_targets is None else workspace.lexicon,
         hypotheses=hypotheses,
+        turns=turns,
         num_full=len(fold.train),
     )
     _check_data(task, student)
@@ -117,6 +124,39 @@ def train(
         run.keep_target_details(targets.details)
     StageRunner(task, student, run, wandb).run_all()
     return run.path
+
+
+def check_speaking(
+    workspace: Workspace, mode: Mode, recipe: Recipe, cards: Sequence[TeacherCard], supervision: Supervision
+) -> None:
+    """Refuses a choice of who speaks, and over what, that cannot be applied to what this run learns from.
+
+    Raises:
+        ConfigError: frames pooled over recordings of a label, or labels that the run may not read.
+        VocabularyError: frames or tokens are learnt, and a teacher has another vocabulary.
+    """
+    if not cards:
+        return
+    config, frames = recipe.targets, has_term(recipe, mode, "frame_kl")
+    if frames or has_term(recipe, mode, "token_kl"):
+        check_one_vocabulary(cards, workspace.vocabulary)
+    if config.over == "label" and frames:
+        raise ConfigError(
+            "targets.over=label: frames of different recordings have no common time, so frame_kl cannot be pooled over "
+            "a label. Choose losses with token_kl or word_kl (--mode decoder-kd), or targets.over=recording."
+        )
+    if config.over != "recording" and supervision.label_share < 1:
+        raise ConfigError(
+            f"targets.over={config.over} pools recordings by their transcripts, of which only "
+            f"{100 * supervision.label_share:g} % may be read. Choose targets.over=recording, or read all."
+        )
+
+
+def _heard(fold: Fold, recipe: Recipe) -> Fold:
+    """The fold with the training recordings that the student hears."""
+    if recipe.training.speakers == "all":
+        return fold
+    return replace(fold, train=tuple(u for u in fold.train if u.speaker == fold.training_speakers[0]))
 
 
 def teacher_cards(workspace: Workspace, held_out: str, names: Sequence[str] | None) -> list[TeacherCard]:
@@ -198,13 +238,19 @@ def _prove_fold(
     start: StudentConfig,
     students: StudentFamily,
 ) -> tuple[FoldProof, TargetSet | None]:
-    """Proves the fold, and pools its teachers, if it has any, into the targets that the workspace keeps."""
+    """Proves the fold, and pools its teachers, if it has any, into the targets that the workspace keeps.
+
+    Teachers of other vocabularies speak in words alone: there are no targets of frames and tokens then.
+    """
     provenances = [Provenance(card.teacher_id, "teacher", card.speakers) for card in cards]
     provenances.append(Provenance(str(workspace.vocabulary_dir), "vocabulary", workspace.corpus.vocabulary_speakers))
     heard = students.starting_speakers(start)
     provenances.append(Provenance(start.encoder or "random weights", "checkpoint", heard))
     proof = fold.validate(provenances)  # before anything is computed
-    if not cards:
+    foreign = [card.teacher_id for card in cards if card.vocabulary_sha256 != workspace.vocabulary.sha256]
+    if foreign:
+        console.remark(f"Of another vocabulary: {', '.join(foreign)}. The teachers speak in words alone.")
+    if not cards or foreign:
         return proof, None
     targets = aggregate(workspace, fold.held_out, recipe, fold.teachers)
     return fold.validate([*provenances, targets.provenance]), targets

@@ -34,12 +34,31 @@ def test_every_shipped_recipe_says_what_it_needs_and_how_to_run_it(path: Path) -
     comment = path.read_text().split("\n\n")[0]
     assert "# Needs:" in comment
     assert "kdspeech " in comment
-    assert re.fullmatch(r"\w+_from_\w+", path.stem)
+    assert re.fullmatch(r"\w+_from_\w+|predecessor", path.stem)  # what others did is no student of ours
 
 
 def test_an_override_works() -> None:
     assert load_recipe(_SMALL).targets.temperature == 2.0
     assert load_recipe(_SMALL, ("targets.temperature=4",)).targets.temperature == 4.0
+
+
+def test_an_override_below_a_shared_value_changes_one_place_and_loses_nothing() -> None:
+    both = {"ctc": 0.5, "cross_entropy": 0.5, "token_kl": 0.1}
+    first = load_recipe("conformer_xs_from_simulated", ("stages.0.losses.decoder-kd.word_kl=0.2",))
+    assert [stage.losses["decoder-kd"] for stage in first.stages] == [{**both, "word_kl": 0.2}, both]
+    every = load_recipe("conformer_xs_from_simulated", ("stages.*.losses.decoder-kd.word_kl=0.2", "stages.*.epochs=1"))
+    assert [stage.losses["decoder-kd"] for stage in every.stages] == [{**both, "word_kl": 0.2}] * 2
+    assert [stage.epochs for stage in every.stages] == [1, 1]
+    shared = load_recipe("conformer_xs_from_simulated", ("anchors.losses.decoder-kd.ctc=0.7",))
+    assert [stage.losses["decoder-kd"]["ctc"] for stage in shared.stages] == [0.7, 0.7]
+
+
+def test_settings_that_came_later_are_not_written_at_their_default() -> None:
+    plain, changed = load_recipe(_SMALL), load_recipe(_SMALL, ("targets.who=own", "training.speakers=first"))
+    assert "who" not in plain.targets.model_dump()
+    assert "speakers" not in plain.training.model_dump(mode="json")
+    assert changed.targets.model_dump()["who"] == "own"
+    assert changed.training.model_dump(mode="json")["speakers"] == "first"
 
 
 def test_a_recipe_that_differs_by_a_field_is_another_value() -> None:
@@ -54,12 +73,27 @@ def test_a_recipe_that_differs_by_a_field_is_another_value() -> None:
         ("targets.temperature=warm", "targets.temperature"),
         ("stages=[]", "stages"),
         ("student.encoder=x.nemo", "student"),
+        ("targets.who=nobody", "targets.who"),
+        ("targets.min_agreement=2", "targets.min_agreement"),
         ("no-equals-sign", "no-equals-sign"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_recipe(_SMALL, (override,))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("targets.who=own", "targets.own_weight=4"), "with who=own they never meet"),
+        (("targets.who=own", "targets.min_agreement=0.5"), "with who=own one speaks alone"),
+        (("targets.switch=true", "targets.over=label"), "over=label pools several recordings"),
+    ],
+)
+def test_settings_that_cannot_go_together_are_refused(overrides: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_recipe(_SMALL, overrides)
 
 
 def test_every_fault_is_named() -> None:

@@ -2,12 +2,15 @@
 
 import pickle
 import shutil
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kdspeech.choices import Kind
 from kdspeech.config import Recipe, load_recipe
 from kdspeech.corpora.utterance import write_manifest
 from kdspeech.dumps.dump_teachers import dump_teachers
@@ -17,9 +20,10 @@ from kdspeech.files import read_json, write_json
 from kdspeech.folds import Provenance
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import normalise
-from kdspeech.targets.aggregate import aggregate
+from kdspeech.targets.aggregate import aggregate, switched_targets
 from kdspeech.targets.pooled_targets import on_one_grid
-from kdspeech.targets.pooling import frame_mask, pool
+from kdspeech.targets.pooling import frame_mask, pool, temper
+from kdspeech.targets.speaking import Turns
 from kdspeech.targets.target_set import Target, TargetSet
 from kdspeech.teaching.teacher_folder import teachers_of, write_teacher_card
 from kdspeech.vocabulary import Vocabulary
@@ -89,6 +93,132 @@ def test_agreement_gives_the_lonely_teacher_less(workspace: Workspace) -> None:
     assert np.exp(uniform.ctc_log_probs[1, right]) == pytest.approx((0.9 + 0.9 + 0.2 / 40) / 3, abs=5e-3)
     assert np.exp(agreed.ctc_log_probs[1, right]) == pytest.approx((2 * 0.9 + 2 * 0.9 + 0.2 / 40) / 5, abs=5e-3)
     assert np.exp(agreed.ctc_log_probs[1, wrong]) == pytest.approx((0.8 + 4 * 0.1 / 40) / 5, abs=5e-3)
+
+
+OTHERS = ("anna", "bert", "carl")  # teachers and training speakers where dora is held out
+
+
+def stored(workspace: Workspace, utt_id: str, kind: Kind, teachers: Sequence[str] = OTHERS) -> list[np.ndarray]:
+    (utterance,) = [u for u in workspace.utterances if u.utt_id == utt_id]
+    rows = [LogProbStore(workspace.dumps_dir).read(t, kind, [utterance])[utt_id] for t in teachers]
+    return [row for row in rows if isinstance(row, np.ndarray)]
+
+
+@pytest.mark.parametrize(("who", "teachers"), [("own", ("bert",)), ("others", ("anna", "carl"))])
+def test_only_some_speak(workspace: Workspace, who: str, teachers: tuple[str, ...]) -> None:
+    """bert's recordings: his own teacher alone, or the two others; frames and tokens alike."""
+    target = aggregate(workspace, "dora", recipe(who=who, temperature=2.0))["bert-two-0"]
+    weights = np.full(len(teachers), 1 / len(teachers))
+    for kind, found in (("ctc", target.ctc_log_probs), ("decoder", target.decoder_log_probs)):
+        pooled = pool(stored(workspace, "bert-two-0", kind, teachers), weights, "logprob_mean", 2.0)  # type: ignore[arg-type]
+        assert found == pytest.approx(pooled, abs=1e-2)
+    assert target.num_teachers == len(teachers)
+
+
+def test_a_speakers_own_teacher_counts_more(workspace: Workspace) -> None:
+    target = aggregate(workspace, "dora", recipe(own_weight=2.0, pooling="prob_mean", temperature=1.0))["bert-two-0"]
+    pooled = pool(stored(workspace, "bert-two-0", "decoder"), np.array([0.25, 0.5, 0.25]), "prob_mean", 1.0)
+    assert target.decoder_log_probs == pytest.approx(pooled, abs=1e-2)
+    assert target.num_teachers == 3
+
+
+def test_where_teachers_disagree_nothing_counts(workspace: Workspace) -> None:
+    """bert is deaf to anna: on her recordings two of three agree."""
+    targets = aggregate(workspace, "dora", recipe(min_agreement=0.7))
+    assert {utt_id.split("-")[0] for utt_id, target in targets.items() if not target.counts} == {"anna"}
+    for utt_id, target in targets.items():
+        assert target.frame_mask is not None
+        assert target.frame_mask.any() == target.counts == (not utt_id.startswith("anna"))
+    lower = aggregate(workspace, "dora", recipe(min_agreement=0.6))
+    assert all(target.counts for target in lower.values())
+
+
+def test_one_teacher_cannot_agree_with_itself(workspace: Workspace) -> None:
+    with pytest.raises(ConfigError, match=r"min_agreement=0.5 needs several teachers: .* anna, bert one speaks alone"):
+        aggregate(workspace, "dora", recipe(min_agreement=0.5, who="others"), teachers=["anna", "bert"])
+
+
+def test_the_blank_can_be_cut_out(workspace: Workspace) -> None:
+    kept = aggregate(workspace, "dora", recipe(temperature=1.0))["bert-two-0"]
+    cut = aggregate(workspace, "dora", recipe(temperature=1.0, blank="delete"))["bert-two-0"]
+    assert kept.ctc_log_probs is not None
+    assert cut.ctc_log_probs is not None
+    probabilities = np.exp(kept.ctc_log_probs[:, :-1])
+    expected = probabilities / probabilities.sum(axis=1, keepdims=True)
+    assert np.exp(cut.ctc_log_probs[:, :-1]) == pytest.approx(expected, abs=1e-2)
+    assert np.exp(cut.ctc_log_probs[:, -1]).tolist() == [0.0] * len(expected)
+    assert cut.frame_mask is not None
+    assert cut.frame_mask.tolist() == kept.frame_mask.tolist()  # type: ignore[union-attr]
+
+
+def test_teachers_are_calibrated_on_their_own_validation_recordings(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is right on its own speaker; what others say there, and bert's deafness to anna, changes nothing."""
+    plain = recipe(temperature=1.0, pooling="prob_mean")
+    targets = aggregate(workspace, "dora", recipe(temperature=1.0, pooling="prob_mean", calibrate=True))
+    temperatures = targets.details["temperatures"]
+    assert temperatures["anna"] == temperatures["carl"] != temperatures["bert"]  # the same peaks; bert's are lower
+    assert "temperatures" in capsys.readouterr().out
+    rows = stored(workspace, "bert-two-0", "decoder")
+    tempered = [temper(row, temperatures[t]["decoder"]) for t, row in zip(OTHERS, rows, strict=True)]
+    expected = pool(tempered, np.full(3, 1 / 3), "prob_mean", 1.0)
+    assert targets["bert-two-0"].decoder_log_probs == pytest.approx(expected, abs=1e-2)
+    assert "temperatures" not in aggregate(workspace, "dora", plain).details
+
+
+@pytest.mark.parametrize("over", ["label", "index"])
+def test_recordings_of_a_label_share_their_positions(workspace: Workspace, over: str) -> None:
+    """Own teachers only: anna's, bert's (whose peaks are lower) and carl's word for their own recordings of `two`."""
+    targets = aggregate(workspace, "dora", recipe(over=over, who="own", pooling="prob_mean", temperature=1.0))
+    rows = [stored(workspace, f"{who}-two-0", "decoder", (who,))[0] for who in OTHERS]
+    expected = np.exp(np.stack(rows)).mean(axis=0)
+    for who in OTHERS:
+        assert np.exp(targets[f"{who}-two-0"].decoder_log_probs) == pytest.approx(expected, abs=1e-2)  # type: ignore[arg-type]
+    frames = targets["bert-two-1"].ctc_log_probs
+    own = stored(workspace, "bert-two-1", "ctc", ("bert",))[0]
+    others = [stored(workspace, f"{who}-two-1", "ctc", (who,))[0] for who in OTHERS]
+    mean = np.exp(own) if over == "label" else np.exp(np.stack(others)).mean(axis=0)
+    assert np.exp(frames) == pytest.approx(mean, abs=1e-2)  # type: ignore[arg-type]
+
+
+def test_one_teacher_speaks_at_a_time(workspace: Workspace) -> None:
+    switching = recipe(switch=True, temperature=2.0)
+    turns, found = Turns(), Counter[str]()
+    targets = switched_targets(aggregate(workspace, "dora", switching), workspace, switching, turns)
+    singles = {t: temper(row, 2.0) for t, row in zip(OTHERS, stored(workspace, "anna-one-0", "ctc"), strict=True)}
+    for epoch in range(60):
+        turns.start_epoch(epoch)
+        target = targets["anna-one-0"]
+        said = [t for t, row in singles.items() if np.allclose(target.ctc_log_probs, row, atol=1e-3)]  # type: ignore[arg-type]
+        assert "bert" in said or said == ["anna", "carl"]  # these two say the same
+        found[said[0]] += 1
+        assert target.confidence == pytest.approx(2 / 3)
+    assert found["bert"] == pytest.approx(20, abs=11)  # three standard errors
+    assert list(targets) == list(aggregate(workspace, "dora", switching))
+
+
+def test_every_setting_is_noticed_and_none_is_written_down_at_its_default(workspace: Workspace) -> None:
+    settings: list[dict[str, object]] = [
+        {"who": "own"},
+        {"who": "others"},
+        {"own_weight": 4.0},
+        {"min_agreement": 0.5},
+        {"calibrate": True},
+        {"over": "label"},
+        {"over": "index"},
+        {"blank": "delete"},
+        {"switch": True},
+    ]
+    folder = workspace.targets_dir / "conformer_xs_from_speechbrain" / "dora"
+    plain = aggregate(workspace, "dora", recipe())
+    assert set(plain.details["settings"]) == {
+        "pooling", "temperature", "blank_threshold", "dilation", "min_teachers", "weights",
+    }  # fmt: skip
+    for number, setting in enumerate(settings, start=2):
+        made = aggregate(workspace, "dora", recipe(**setting))
+        assert len(list(folder.glob("*.safetensors"))) == number
+        assert made.details["settings"] == {**plain.details["settings"], **setting}
 
 
 def test_the_record_names_teachers_settings_and_inputs(workspace: Workspace) -> None:
@@ -199,7 +329,7 @@ def test_dumps_of_an_earlier_checkpoint_are_refused(workspace: Workspace) -> Non
 
 def test_dumps_over_another_vocabulary_are_refused(workspace: Workspace) -> None:
     Vocabulary.train(["one two three"], size=20, model_type="char").save(workspace.vocabulary_dir)
-    with pytest.raises(VocabularyError, match=r"dumps/anna/ctc/anna.safetensors uses vocabulary"):
+    with pytest.raises(VocabularyError, match=r"these teachers use another: anna \(\w{12}\), bert"):
         aggregate(Workspace(workspace.root), "dora", recipe())
 
 

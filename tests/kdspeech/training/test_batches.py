@@ -165,3 +165,17 @@ def test_a_batch_twice_has_every_utterance_again_after_the_last(vocabulary: Voca
     assert both.hypotheses is not None
     assert both.hypotheses.tokens.tolist() == [[1], [2], [1], [2]]
     assert both.hypotheses.utterances.tolist() == [0, 1, 2, 3]
+
+
+def test_where_teachers_disagree_no_token_and_no_word_counts(vocabulary: Vocabulary) -> None:
+    items = [item(vocabulary, "a", "one", 20), item(vocabulary, "b", "one", 20)]
+    targets = {"a": replace(target("a", 4, 3), counts=False), "b": target("b", 4, 3)}
+    batch = Collator(
+        vocabulary, targets, positions=True, word_targets={"b": np.zeros(5, dtype=np.float32)}, num_words=5
+    )(items)
+    assert batch.token_mask is not None
+    assert batch.token_mask.any(dim=1).tolist() == [False, True]
+    assert batch.word_targets is not None
+    assert batch.word_targets.shape == (2, 5)
+    assert batch.word_mask is not None
+    assert batch.word_mask.tolist() == [False, True]

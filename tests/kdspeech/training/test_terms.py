@@ -210,3 +210,16 @@ def test_consistency_hears_each_recording_twice_and_teaches_both_views(vocabular
 
 def test_without_consistency_nothing_is_heard_twice(vocabulary: Vocabulary) -> None:
     assert listen(Talker(vocabulary), batch(), ("ctc",)).batch.utt_ids == ("a", "b")
+
+
+def test_without_the_blank_the_frames_pieces_are_compared_by_themselves() -> None:
+    """Targets 0.5, 0.3, 0.2 and no blank; the student's pieces are uniform, its blank is left alone."""
+    target = torch.tensor([0.5, 0.3, 0.2, 0.0]).log().clamp(min=-1e4).expand(2, 3, 4)
+    frames = torch.tensor([0.05, 0.05, 0.05, 0.85]).log().repeat(2, 3, 1).requires_grad_()
+    heard = Heard(batch()._replace(frame_targets=target), StudentOutput(frames, torch.tensor([3, 2]), None))
+    cut = loss_terms(("frame_kl",), heard, TermSettings(BLANK, TEMPERATURE, without_blank=True))["frame_kl"]
+    divergence = sum(p * math.log(p * 3) for p in (0.5, 0.3, 0.2))
+    assert float(cut.sum.detach()) == pytest.approx(3 * TEMPERATURE**2 * divergence, rel=1e-5)
+    cut.sum.backward()
+    assert frames.grad is not None
+    assert frames.grad[..., BLANK].abs().max() == 0
