@@ -6,7 +6,7 @@ A recipe is data. Unknown keys are refused, every field has its unit, and the re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -161,6 +161,26 @@ class StageConfig(Strict):
     losses: dict[Mode, dict[LossTerm, float]]  # weights of the terms, by mode
 
 
+Range = tuple[float, float]  # smallest and largest; each utterance draws its own value between them
+
+
+class ChannelConfig(Strict):
+    """What lies between a mouth and the recogniser, and leaves every sound where it is in time."""
+
+    reverb_share: float = Field(0.3, ge=0, le=1)  # of utterances that are said in a room
+    reverb_s: Range = (0.02, 0.2)  # seconds in which a room's echo decays by 60 dB
+    equaliser_db: float = Field(8.0, ge=0)  # largest gain or cut of a random smooth equaliser
+    telephone_share: float = Field(0.5, ge=0, le=1)  # of utterances that go through a telephone's band
+    low_cut_hz: Range = (50, 300)
+    high_cut_hz: Range = (3000, 4000)
+    snr_db: Range = (5, 45)  # of coloured noise, against the utterance's mean power
+    level_db: Range = (-30, -3)  # of the peak, against full scale
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        return _with_ordered_ranges(self)
+
+
 class FrameKlConfig(Strict):
     """On which frames the terms `frame_kl` and `intermediate_frame_kl` compare student and teachers."""
 
@@ -180,10 +200,8 @@ class TrainingConfig(Strict):
     save_top_k: int = Field(1, ge=1)  # checkpoints kept by validation score, best.ckpt among them
     ema_decay: float | None = Field(None, gt=0, lt=1)  # of the average of weights that is kept; None: the last step's
     frame_kl: FrameKlConfig | None = None  # None: the frames around the teachers' spikes, each with its own
+    colouring: ChannelConfig | None = None  # of each utterance, drawn anew every epoch; None: as recorded
     speakers: Literal["all", "first"] = _later("all")  # whose recordings are heard; as many steps either way
-
-
-Range = tuple[float, float]  # smallest and largest; each utterance draws its own value between them
 
 
 class VoicesConfig(Strict):
@@ -198,23 +216,11 @@ class VoicesConfig(Strict):
         return _with_ordered_ranges(self)
 
 
-class ColouringConfig(Strict):
+class ColouringConfig(ChannelConfig):
     """What lies between a synthetic mouth and the recogniser."""
 
     speed: Range = (0.8, 1.25)  # of playing: moves tempo, pitch and formants together
     silence_s: Range = (0.0, 0.25)  # seconds added at each end
-    reverb_share: float = Field(0.3, ge=0, le=1)  # of utterances that are said in a room
-    reverb_s: Range = (0.02, 0.2)  # seconds in which a room's echo decays by 60 dB
-    equaliser_db: float = Field(8.0, ge=0)  # largest gain or cut of a random smooth equaliser
-    telephone_share: float = Field(0.5, ge=0, le=1)  # of utterances that go through a telephone's band
-    low_cut_hz: Range = (50, 300)
-    high_cut_hz: Range = (3000, 4000)
-    snr_db: Range = (5, 45)  # of coloured noise, against the utterance's mean power
-    level_db: Range = (-30, -3)  # of the peak, against full scale
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "ColouringConfig":
-        return _with_ordered_ranges(self)
 
 
 def _with_ordered_ranges(config: Any) -> Any:

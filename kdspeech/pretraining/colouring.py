@@ -10,7 +10,7 @@ import numpy as np
 import soxr
 
 from kdspeech.audio import SAMPLE_RATE
-from kdspeech.config import ColouringConfig
+from kdspeech.config import ChannelConfig, ColouringConfig
 from kdspeech.pretraining.voices import draw_logarithmically
 
 _EQUALISER_HZ = (0, 150, 300, 600, 1200, 2400, 4000, 8000)  # where gains are drawn; between them they glide
@@ -34,11 +34,24 @@ def colour(waveform: np.ndarray, config: ColouringConfig, rng: np.random.Generat
         float32 [M].
     """
     speech = resample_to_speed(waveform, draw_logarithmically(config.speed, rng)).astype(np.float64)
-    signal = surround(speech, config, rng, min_samples)
+    return transmit(surround(speech, config, rng, min_samples), len(speech), config, rng)
+
+
+def transmit(signal: np.ndarray, num_speech: int, config: ChannelConfig, rng: np.random.Generator) -> np.ndarray:
+    """A recording in a room, through a channel, with noise, at some level: as long as before, nothing moved in time.
+
+    Args:
+        signal: [N] at 16 kHz.
+        num_speech: of its samples that are speech, not silence around it: noise is measured against their power.
+
+    Returns:
+        float32 [N].
+    """
+    signal = signal.astype(np.float64)
     if rng.random() < config.reverb_share:
         signal = echo(signal, rng.uniform(*config.reverb_s), rng.uniform(*_ECHO_SHARE), rng)
     signal = filter_by_gain(signal, channel_gain_db(len(signal), config, rng))
-    power = np.sum(signal**2) / len(speech)  # what the channel left of it
+    power = np.sum(signal**2) / num_speech  # what the channel left of it
     noise = coloured_noise(len(signal), rng.uniform(*_NOISE_SLOPES), rng)
     signal = signal + noise * np.sqrt(power) * 10 ** (-rng.uniform(*config.snr_db) / 20)
     peak = np.abs(signal).max() + _TINY
@@ -67,7 +80,7 @@ def echo(signal: np.ndarray, decay_s: float, share: float, rng: np.random.Genera
     return np.fft.irfft(np.fft.rfft(signal, size) * np.fft.rfft(response, size), size)[: len(signal)]
 
 
-def channel_gain_db(num_samples: int, config: ColouringConfig, rng: np.random.Generator) -> np.ndarray:
+def channel_gain_db(num_samples: int, config: ChannelConfig, rng: np.random.Generator) -> np.ndarray:
     """A microphone's and a line's gain in dB [F] at the frequencies of a spectrum of `num_samples` samples."""
     frequencies = np.fft.rfftfreq(num_samples, 1 / SAMPLE_RATE)  # Hz [F]
     points = np.log(np.array(_EQUALISER_HZ) + _LOG_OFFSET_HZ)

@@ -37,8 +37,8 @@ def encoder_recipe(recipe: Recipe, student: StudentConfig, config: PretrainingCo
         learning_rate=config.encoder.learning_rate,
         losses={"labels": {"ctc": 1.0}},
     )
-    # The corpus holds many speeds already; how a student is trained on people's speech decides nothing here.
-    training = {"batch_size": config.encoder.batch_size, "speeds": (1.0,), "ema_decay": None}
+    # The corpus holds many speeds and channels already; how a student learns people's speech decides nothing here.
+    training = {"batch_size": config.encoder.batch_size, "speeds": (1.0,), "ema_decay": None, "colouring": None}
     return recipe.model_copy(
         update={"student": student, "stages": (stage,), "training": recipe.training.model_copy(update=training)}
     )

@@ -12,9 +12,11 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from kdspeech.audio import SAMPLE_RATE, load_audio
+from kdspeech.config import ChannelConfig
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import RunError
 from kdspeech.losses import NBest
+from kdspeech.pretraining.colouring import transmit
 from kdspeech.targets.hypotheses import WeightedText
 from kdspeech.targets.pooling import map_frames
 from kdspeech.targets.pseudo_labels import PseudoLabel
@@ -31,6 +33,7 @@ class Draw(NamedTuple):
 
     number: int  # in the dataset
     speed: float  # 1.1 is shorter and higher
+    seed: tuple[int, ...] = ()  # of the epoch; with `number` it decides what else is drawn for the utterance
 
 
 class Item(NamedTuple):
@@ -121,8 +124,14 @@ class UtteranceDataset(Dataset[Item]):
         vocabulary: Vocabulary,
         cache: AudioCache,
         pseudo_labels: Mapping[str, PseudoLabel] | None = None,
+        colouring: ChannelConfig | None = None,
     ) -> None:
-        """An utterance without text takes its pseudo-label, looked up anew each time, as it is replaced in between."""
+        """An utterance without text takes its pseudo-label, looked up anew each time, as it is replaced in between.
+
+        Args:
+            colouring: what each draw is sent through; None gives the recordings as they are.
+        """
+        self._colouring = colouring
         self._utterances = utterances
         self._cache = cache
         self._vocabulary = vocabulary
@@ -135,6 +144,9 @@ class UtteranceDataset(Dataset[Item]):
     def __getitem__(self, draw: Draw) -> Item:
         utterance = self._utterances[draw.number]
         waveform = self._cache.load(utterance.audio_filepath, draw.speed)
+        if self._colouring is not None:
+            rng = np.random.default_rng([*draw.seed, draw.number])
+            waveform = transmit(waveform, len(waveform), self._colouring, rng)
         if utterance.text:
             return Item(utterance, waveform, self._token_ids[draw.number])
         label = self._pseudo_labels.get(utterance.utt_id, PseudoLabel("", 0.0))
@@ -179,7 +191,8 @@ class EpochBatches(Sampler[list[Draw]]):
             batches += [part[at : at + self._batch_size] for at in range(0, len(part), self._batch_size)]
         sequence = generator.permutation(len(batches)) if self._shuffle else np.arange(len(batches))
         for number in sequence:
-            yield [Draw(int(index), float(speeds[index])) for index in batches[number]]
+            seed = (self._seed, self._epoch)
+            yield [Draw(int(index), float(speeds[index]), seed) for index in batches[number]]
 
 
 class Collator:

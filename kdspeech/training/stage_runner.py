@@ -177,7 +177,8 @@ class StageRunner:
             len(task.lexicon.words) if task.lexicon is not None else 0,
         )
         labels = self._labelling.labels if self._labelling is not None else None
-        dataset = UtteranceDataset(self._utterances, task.vocabulary, self._cache, labels)
+        colouring = task.recipe.training.colouring
+        dataset = UtteranceDataset(self._utterances, task.vocabulary, self._cache, labels, colouring)
         return _loader(dataset, batches, collator)
 
     def _relabel(self, module: StageModule, epoch: int) -> None:

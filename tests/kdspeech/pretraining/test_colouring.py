@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kdspeech.audio import SAMPLE_RATE
-from kdspeech.config import ColouringConfig
-from kdspeech.pretraining.colouring import colour, coloured_noise, echo
+from kdspeech.config import ChannelConfig, ColouringConfig
+from kdspeech.pretraining.colouring import colour, coloured_noise, echo, transmit
 
 PLAIN: dict[str, object] = {
     "speed": (1.0, 1.0),
@@ -108,3 +108,24 @@ def test_an_echo_comes_after_the_sound_and_has_its_share() -> None:
     assert np.sqrt(np.sum(heard[1001:] ** 2)) == pytest.approx(0.5, rel=0.05)
     np.testing.assert_allclose(heard[2600:], 0, atol=1e-9)
     assert np.sum(heard[1001:1400] ** 2) > 100 * np.sum(heard[2200:2600] ** 2)
+
+
+def test_a_channel_moves_nothing_in_time() -> None:
+    """Teachers' frames stay where they are: click for click, whatever the room, the equaliser and the telephone do."""
+    clicks = np.zeros(SAMPLE_RATE // 2, dtype=np.float32)
+    clicks[[1_000, 4_000, 7_000]] = 1.0
+    config = ChannelConfig(reverb_share=1.0, telephone_share=1.0, snr_db=(60, 60))
+    heard = transmit(clicks, len(clicks), config, np.random.default_rng(0))
+    assert len(heard) == len(clicks)
+    for place in (1_000, 4_000, 7_000):
+        nearby = np.abs(heard[place - 900 : place + 2_000])
+        assert int(nearby.argmax()) == 900
+
+
+def test_to_colour_without_speed_and_silence_is_to_transmit() -> None:
+    waveform = white()
+    channel = ChannelConfig(reverb_share=1.0, telephone_share=1.0)
+    config = ColouringConfig(**channel.model_dump(), speed=(1.0, 1.0), silence_s=(0.0, 0.0))
+    rng = np.random.default_rng(5)
+    rng.uniform(size=3)  # the speed and two silences
+    np.testing.assert_array_equal(transmit(waveform, len(waveform), channel, rng), coloured(waveform, config, seed=5))
