@@ -1,6 +1,7 @@
 """How often CTC spikes of the same token lie on different frames: teacher against teacher, student against teacher.
 
   python experiments/alignment.py --workspace workspace --held-out S [--recipe NAME] [--modes labels,ctc-kd] [--seed 0]
+                                  [--teachers A,B,...] [--on valid,held-out]
 Needs the teachers' `ctc` dumps; of students the finished runs, if there are any. Each token's spike is the frame of a
 forced alignment on which its probability is highest (kdspeech/decoding/forced_alignment.py); frames are the student's,
 or the teachers' where there is no student. Two sets of recordings, each without the transcripts that some system cannot
@@ -115,14 +116,21 @@ def compare(name: str, pairs: Sequence[tuple[Spikes, Spikes]], utt_ids: Sequence
 
 
 def rows_of(
-    workspace: Workspace, held_out: str, learners: Mapping[str, Student], utterances: Sequence[Utterance]
+    workspace: Workspace,
+    held_out: str,
+    learners: Mapping[str, Student],
+    utterances: Sequence[Utterance],
+    chosen: Sequence[str] | None = None,
 ) -> list[Row]:
     """The rows of one set of recordings.
+
+    Args:
+        chosen: teachers to compare; None takes all but the held-out speaker's.
 
     Raises:
         KdspeechError: fewer than two teachers, or no recording that all systems can align.
     """
-    names = [name for name in teachers_of(workspace) if name != held_out]
+    names = [name for name in (chosen or teachers_of(workspace)) if name != held_out]
     if len(names) < 2 or not utterances:
         raise KdspeechError(
             f"{workspace.root}: {len(names)} teachers beside {held_out}'s and {len(utterances)} recordings; expected "
@@ -174,6 +182,8 @@ def main() -> int:
     parser.add_argument("--held-out", required=True, metavar="S")
     parser.add_argument("--recipe", help="of the runs  [default: the workspace's]")
     parser.add_argument("--modes", default="labels,ctc-kd,decoder-kd", help="of the runs  [default: %(default)s]")
+    parser.add_argument("--teachers", help="speakers, separated by commas  [default: all but S]")
+    parser.add_argument("--on", default="valid,held-out", help="sets of recordings  [default: %(default)s]")
     parser.add_argument("--seed", type=int, default=0, help="of the runs  [default: 0]")
     options = parser.parse_args()
     workspace, held_out = Workspace(options.workspace), options.held_out
@@ -181,12 +191,15 @@ def main() -> int:
         workspace.check_speakers([held_out])
         recipe = Path(options.recipe or workspace.corpus.recipe).stem
         learners = finished_students(workspace, recipe, held_out, options.modes.split(","), options.seed)
+        chosen = workspace.check_speakers(options.teachers.split(",")) if options.teachers else None
+        others = [u for u in workspace.utterances if u.speaker != held_out]
         sets = {
-            "held-back productions of the training speakers": [
-                u for u in workspace.utterances if u.split == "valid" and u.speaker != held_out
-            ],
-            f"all recordings of {held_out}": [u for u in workspace.utterances if u.speaker == held_out],
+            "valid": ("held-back productions of the training speakers", [u for u in others if u.split == "valid"]),
+            "held-out": (f"all recordings of {held_out}", [u for u in workspace.utterances if u.speaker == held_out]),
         }
+        wanted = options.on.split(",")
+        if not set(wanted) <= set(sets):
+            parser.error(f"--on: expected some of {', '.join(sets)}, found {options.on}")
         columns = (
             "systems",
             "pairs",
@@ -195,8 +208,8 @@ def main() -> int:
             "median ms later",
             "% off > 0, both right",
         )
-        for title, utterances in sets.items():
-            rows = rows_of(workspace, held_out, learners, utterances)
+        for title, utterances in (sets[name] for name in wanted):
+            rows = rows_of(workspace, held_out, learners, utterances, chosen)
             console.table(f"CTC spikes on another frame, {title}", columns, [_cells(row) for row in rows])
     except KdspeechError as error:
         console.warn(str(error))

@@ -19,6 +19,8 @@ from kdspeech.vocabulary import Vocabulary
 
 START_NAME = "start.json"  # the settings that a start was made from
 _INITIAL_ID = "initial"  # its teacher_id
+_NO_SHARED_WEIGHTS = {"intermediate_layer": None}  # a head that only a student's training listens to: not the teachers'
+_NO_WEIGHTS = ("spec_augment", "decoder_dropout")  # settings by which a student may differ from its teachers
 
 
 def make_common_start(
@@ -35,9 +37,10 @@ def make_common_start(
         KdspeechError: the student cannot be built.
     """
     settings = {**start_settings(config, vocabulary), "seed": seed}
-    if (folder / CARD_NAME).exists() and _settings_of(folder) == settings:
+    made_of = _settings_of(folder)
+    if (folder / CARD_NAME).exists() and made_of is not None and not differences(made_of, settings):
         return
-    student = students.build_student(config, vocabulary, seed)
+    student = students.build_student(config.model_copy(update=_NO_SHARED_WEIGHTS), vocabulary, seed)
     with replacing_folder(folder) as temporary:
         checkpoint = write_student(temporary, student)
         write_json(temporary / START_NAME, settings)
@@ -63,9 +66,8 @@ def check_common_start(folder: Path, config: StudentConfig, vocabulary: Vocabula
         raise RunError(
             f"the recipe's student starts where its NeMo teachers did, and {folder} holds no such start. {remedy}"
         )
-    faults = differences(
-        {name: value for name, value in settings.items() if name != "seed"}, start_settings(config, vocabulary)
-    )
+    old, new = (_of_weights(made_of) for made_of in (settings, start_settings(config, vocabulary)))
+    faults = differences(old, new)
     if faults:
         raise RunError(f"{folder} is the start of another student: {'; '.join(faults[:8])}. {remedy}")
 
@@ -79,7 +81,7 @@ def start_settings(config: StudentConfig, vocabulary: Vocabulary) -> dict[str, A
         encoder = config.encoder
     settings: dict[str, Any] = plain(
         {
-            "student": config.model_dump(mode="json", exclude={"encoder", "start"}),
+            "student": config.model_dump(mode="json", exclude={"encoder", "start", *_NO_SHARED_WEIGHTS}),
             "encoder": encoder,
             "vocabulary": vocabulary.sha256,
         }
@@ -90,3 +92,9 @@ def start_settings(config: StudentConfig, vocabulary: Vocabulary) -> dict[str, A
 def _settings_of(folder: Path) -> dict[str, Any] | None:
     path = folder / START_NAME
     return read_json(path) if path.exists() else None
+
+
+def _of_weights(settings: dict[str, Any]) -> dict[str, Any]:
+    """Those of a start's settings, but the seed, that decide which weights there are."""
+    student = {name: value for name, value in settings["student"].items() if name not in _NO_WEIGHTS}
+    return {**{name: value for name, value in settings.items() if name != "seed"}, "student": student}

@@ -87,3 +87,6 @@ def test_nemo_teachers_from_training_to_dump(run_cli: Callable[..., object], tmp
         built = students.build_student(start, workspace.vocabulary, seed).state_dict()
         assert all(torch.equal(built[name], common[name]) for name in common)
     assert students.starting_speakers(start) == ()
+    more = students.build_student(start.model_copy(update={"intermediate_layer": 1}), workspace.vocabulary, 0)
+    assert set(more.state_dict()) - set(common) == {"intermediate_head.weight", "intermediate_head.bias"}
+    assert all(torch.equal(more.state_dict()[name], common[name]) for name in common)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from kdspeech.choices import KINDS
 from kdspeech.config import Recipe
+from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import ConfigError, RunError, TeacherError
@@ -85,9 +87,9 @@ def test_dumps_hold_all_kinds(workspace: Workspace, recipe: Recipe, capsys: pyte
     add_teacher(workspace, "bert")  # a foreign one beside it
     dump_teachers(workspace, ["anna", "bert"], recipe=short, teachers=FAMILY, jobs=1)
     store = LogProbStore(workspace.dumps_dir)
-    for kind in ("ctc", "decoder", "word", "hypotheses"):
+    for kind in KINDS:
         for teacher in ("anna", "bert"):
-            rows = store.read(teacher, kind, [u for u in workspace.utterances if u.speaker == "anna"])  # type: ignore[arg-type]
+            rows = store.read(teacher, kind, [u for u in workspace.utterances if u.speaker == "anna"])
             assert len(rows) == 15
     assert "anna" in capsys.readouterr().err  # after one epoch it fails on its own speaker, and is reported
 
@@ -128,7 +130,7 @@ def test_what_cannot_be_learnt_from_is_refused(workspace: Workspace, recipe: Rec
     own = [u for u in everyone if u.speaker == "anna"]
     hurried = [replace(u, duration=0.05) for u in own]
 
-    def teach(train: list, valid: list) -> None:  # type: ignore[type-arg]
+    def teach(train: list[Utterance], valid: list[Utterance]) -> None:
         data = (workspace.vocabulary, workspace.initial_teacher_dir, tmp_path / "new", "anna", train, valid, 0)
         train_student_teacher(STUDENTS, recipe.teacher, *data)
 

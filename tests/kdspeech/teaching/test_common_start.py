@@ -78,6 +78,22 @@ def test_the_start_of_another_student_is_refused(workspace: Workspace) -> None:
         resolve_student(workspace, recipe.student)
 
 
+def test_a_student_may_differ_in_what_has_no_weights(workspace: Workspace) -> None:
+    config = _recipe().student
+    make_common_start(workspace.initial_teacher_dir, config, workspace.vocabulary, STUDENTS, seed=0)
+    start = resolve_student(workspace, config).encoder
+    for other in ({"spec_augment": None}, {"decoder_dropout": 0.3}, {"intermediate_layer": 2}):
+        assert resolve_student(workspace, config.model_copy(update=other)).encoder == start
+
+
+def test_teachers_of_other_augmentation_are_other_teachers(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    folder = tmp_path / "initial"
+    make_common_start(folder, CONFIG, vocabulary, STUDENTS, seed=0)
+    before = read_teacher_card(folder).checkpoint_sha256
+    make_common_start(folder, CONFIG.model_copy(update={"decoder_dropout": 0.3}), vocabulary, STUDENTS, seed=0)
+    assert read_teacher_card(folder).checkpoint_sha256 != before
+
+
 def test_a_start_that_has_heard_the_held_out_speaker_is_a_leak(workspace: Workspace) -> None:
     """Whom the start has heard stands on its card, where the fold proof finds it."""
     recipe = _recipe()
