@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from kdspeech.config import ChannelConfig
 from kdspeech.corpora.utterance import write_manifest
 from kdspeech.errors import KdspeechError, LeakError, RunError, VocabularyError
 from kdspeech.files import read_json, write_json
@@ -95,7 +96,8 @@ TWO_STAGES = [{"name": "heads", "train": ("ctc_head", "decoder"), "epochs": 2}, 
 def test_killed_and_continued_equals_unbroken(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saves: int, ema_decay: float | None
 ) -> None:
-    recipe = tiny_recipe(TWO_STAGES, speeds=(0.9, 1.0, 1.1), ema_decay=ema_decay)
+    colouring = None if ema_decay is None else ChannelConfig()
+    recipe = tiny_recipe(TWO_STAGES, speeds=(0.9, 1.0, 1.1), ema_decay=ema_decay, colouring=colouring)
     unbroken = fit(make_workspace(tmp_path / "other", workspace.lexicon, workspace.vocabulary), recipe=recipe)
     original = TinyStudent.forward
     steps_per_epoch = 3  # 18 utterances by 8
