@@ -6,6 +6,7 @@ from typing import NamedTuple
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.protocols import ScoredText, TeacherCard
+from kdspeech.targets.speaking import loudness
 from kdspeech.vocabulary import Vocabulary
 
 _MOST = 8  # texts kept of a recording, the heaviest
@@ -65,8 +66,7 @@ def read_hypotheses(
         heard = [
             [text for text in _texts(rows[utterance.utt_id]) if _spells(vocabulary, text)] for rows in given.values()
         ]
-        weights = [own_weight if utterance.speaker in (card.speakers or ()) else 1.0 for card in cards]
-        pooled = pooled_texts(heard, weights)
+        pooled = pooled_texts(heard, loudness(cards, utterance.speaker, own_weight))
         found[utterance.utt_id] = [
             WeightedText(tuple(vocabulary.encode(text)), share) for text, share in pooled.items()
         ]
