@@ -1,7 +1,9 @@
 """Confidence that means something: of the answers given with 80 %, about 80 % should be right.
 
 A decoder's own confidence is corrected by one or two numbers, fitted on the training speakers' held-back productions.
-On a speaker who was never heard it is therefore still too high, as a rule: see the error that `kdspeech eval` prints.
+These are easier than a voice that was never heard: a student with smoothed labels is right more often there than it
+believes, so that the fit would raise its confidence, and a new speaker's would be worse than without. Therefore a
+correction is only ever used to lower one. It is still too high, as a rule: see the error that `kdspeech eval` prints.
 
 Shapes: N utterances, W lexicon words.
 """
@@ -17,6 +19,7 @@ from kdspeech.logspace import LOG_ZERO, log_sum_exp
 
 _MAX_LOGIT = 15.0  # what is nearer to 0 or 1 is rounding
 _STEPS = 50
+_TOLERANCE = 1e-9
 _RIDGE = 1e-3  # towards slope 1, so that a fit exists where right and wrong are far apart
 _TEMPERATURES = np.geomspace(0.05, 100.0, 400)
 _NUM_BINS = 10
@@ -24,7 +27,10 @@ _NUM_BINS = 10
 
 @dataclass(frozen=True)
 class Calibration:
-    """sigmoid(slope * logit(confidence) + intercept) for texts, softmax(scores / temperature) for words of a list."""
+    """sigmoid(slope * logit(confidence) + intercept) for texts, softmax(scores / temperature) for words of a list.
+
+    The numbers are as fitted; `apply` and `softening` use them, and never make a decoder surer than it is.
+    """
 
     method: Literal["platt", "temperature"]
     num_utterances: int  # that it was fitted on
@@ -33,12 +39,17 @@ class Calibration:
     intercept: float = 0.0
     temperature: float = 1.0
 
+    @property
+    def softening(self) -> float:
+        """The temperature to divide scores by, at least 1."""
+        return max(1.0, self.temperature)
+
     def apply(self, hypothesis: Hypothesis) -> Hypothesis:
-        """The hypothesis with calibrated confidences, its n-best list's too; for `platt`."""
+        """The hypothesis with calibrated confidences, its n-best list's too, none of them raised; for `platt`."""
         logit = self.slope * float(_logit(np.array(hypothesis.confidence))) + self.intercept
         return replace(
             hypothesis,
-            confidence=float(1 / (1 + np.exp(-logit))) if hypothesis.confidence > 0 else 0.0,
+            confidence=min(hypothesis.confidence, float(1 / (1 + np.exp(-logit)))),
             n_best=tuple(self.apply(other) for other in hypothesis.n_best),
         )
 
@@ -48,7 +59,7 @@ class Calibration:
 
 
 def fit_platt(confidences: Sequence[float], correct: Sequence[bool]) -> Calibration:
-    """Logistic regression of right and wrong on logit(confidence), by Newton's method.
+    """Logistic regression of right and wrong on logit(confidence), by Newton's method with halved steps.
 
     Platt 1999 ("Probabilistic outputs for support vector machines"), with its smoothed labels (N+ + 1) / (N+ + 2) and
     1 / (N- + 2), which keep the fit finite where everything is right.
@@ -58,12 +69,20 @@ def fit_platt(confidences: Sequence[float], correct: Sequence[bool]) -> Calibrat
     num_right = int(right.sum())
     labels = np.where(right, (num_right + 1) / (num_right + 2), 1 / (len(right) - num_right + 2))
     weights, prior = np.array([1.0, 0.0]), np.array([1.0, 0.0])
+
+    def loss(weights: np.ndarray) -> float:
+        logits = weights @ inputs
+        fit = np.logaddexp(0.0, logits) - labels * logits
+        return float(fit.sum() + _RIDGE / 2 * np.square(weights - prior).sum())
+
     for _ in range(_STEPS):
         probabilities = 1 / (1 + np.exp(-np.clip(weights @ inputs, -2 * _MAX_LOGIT, 2 * _MAX_LOGIT)))
         gradient = inputs @ (probabilities - labels) + _RIDGE * (weights - prior)
         curvature = (inputs * probabilities * (1 - probabilities)) @ inputs.T + _RIDGE * np.eye(2)
         step = np.linalg.solve(curvature, gradient)
-        weights = weights - step * min(1.0, 2.0 / float(np.abs(step).max() + 1e-12))
+        while loss(weights - step) > loss(weights) and np.abs(step).max() > _TOLERANCE:
+            step = step / 2  # whole steps may overshoot for ever
+        weights = weights - step
     return Calibration("platt", len(right), num_right, slope=float(weights[0]), intercept=float(weights[1]))
 
 

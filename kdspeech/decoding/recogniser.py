@@ -72,7 +72,7 @@ class LexiconRecogniser:
 
     def hypothesis(self, finding: np.ndarray, calibration: Calibration | None = None) -> Hypothesis:
         """The likeliest word and its posterior."""
-        return self._scorer.hypothesis(finding, self._n_best, calibration.temperature if calibration else 1.0)
+        return self._scorer.hypothesis(finding, self._n_best, calibration.softening if calibration else 1.0)
 
     def calibrate(self, findings: Sequence[np.ndarray], references: Sequence[str]) -> Calibration:
         """Temperature scaling."""

@@ -19,9 +19,22 @@ def test_platt_scaling_recovers_a_known_distortion() -> None:
 
     assert (fitted.method, fitted.num_utterances, fitted.num_correct) == ("platt", 20_000, int(correct.sum()))
     assert (fitted.slope, fitted.intercept) == pytest.approx((0.5, -1.0), abs=0.05)
-    after = [fitted.apply(Hypothesis("", (), 0.0, float(c))).confidence for c in confidences]
-    assert expected_calibration_error(after, correct.tolist()) < 0.02
-    assert expected_calibration_error(confidences.tolist(), correct.tolist()) > 0.15
+    too_high = logits > -2  # there 0.5 x logit - 1 is lower
+    surer, right = confidences[too_high], correct[too_high].tolist()
+    after = [fitted.apply(Hypothesis("", (), 0.0, float(c))).confidence for c in surer]
+    assert expected_calibration_error(after, right) < 0.02
+    assert expected_calibration_error(surer.tolist(), right) > 0.15
+
+
+def test_a_confidence_is_lowered_or_left_alone() -> None:
+    """Of speakers heard in training 97 % were right at 90 %: that says nothing of a new one."""
+    raising = fit_platt([0.9] * 100, [True] * 97 + [False] * 3)
+    lowering = fit_platt([0.9] * 100, [True] * 50 + [False] * 50)
+    hypothesis = Hypothesis("a", (), 0.0, 0.9)
+    assert raising.apply(hypothesis).confidence == 0.9
+    assert lowering.apply(hypothesis).confidence == pytest.approx(0.5, abs=0.02)
+    assert Calibration("temperature", 1, 1, temperature=0.3).softening == 1.0
+    assert Calibration("temperature", 1, 1, temperature=3.0).softening == 3.0
 
 
 @pytest.mark.parametrize("right", [True, False])
@@ -32,14 +45,17 @@ def test_platt_scaling_is_finite_where_all_is_right_or_wrong(right: bool, count:
     assert math.isfinite(fitted.slope + fitted.intercept)
     if count == 0:
         assert confidence == pytest.approx(0.9)
-    elif count == 100:  # Platt's labels: 101/102 where all are right, 1/102 where all are wrong
-        assert confidence == pytest.approx(101 / 102 if right else 1 / 102, abs=1e-3)
+    elif count == 100:  # Platt's labels: 101/102 where all are right, 1/102 where all are wrong; 0.9 is not raised
+        assert fitted.slope * math.log(9) + fitted.intercept == pytest.approx(
+            (1 if right else -1) * math.log(101), abs=0.1
+        )
+        assert confidence == pytest.approx(0.9 if right else 1 / 102, abs=1e-3)
 
 
 def test_platt_scaling_reaches_the_whole_list_and_keeps_its_ends() -> None:
     others = tuple(Hypothesis(text, (), 0.0, c) for text, c in (("a", 1.0), ("b", 0.5), ("c", 0.0)))
-    scaled = Calibration("platt", 1, 1, slope=2.0, intercept=0.0).apply(Hypothesis("a", (), 0.0, 1.0, others))
-    assert [h.confidence for h in scaled.n_best] == pytest.approx([1.0, 0.5, 0.0], abs=1e-9)
+    scaled = Calibration("platt", 1, 1, slope=2.0, intercept=-1.0).apply(Hypothesis("a", (), 0.0, 1.0, others))
+    assert [h.confidence for h in scaled.n_best] == pytest.approx([1.0, 1 / (1 + math.e), 0.0], abs=1e-9)
     assert [h.text for h in scaled.n_best] == ["a", "b", "c"]
 
 
