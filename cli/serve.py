@@ -32,6 +32,12 @@ _NUM_ANSWERS = 5  # shown where the decode mode has several
     metavar="MB",
     help="Refuse larger uploads.",
 )
+@click.option(
+    "--trim/--no-trim",
+    default=True,
+    show_default=True,
+    help="Leave out silence of more than 0.3 s at the ends, but for 0.1 s.",
+)
 @decode_mode_option(None, "lexicon where the workspace has a word list, else ctc-beam")
 @decoding_options
 @run_options
@@ -42,6 +48,7 @@ def command(
     port: int,
     max_duration: float,
     max_size: float,
+    trim: bool,
     run: Path | None,
     held_out: str | None,
     mode: Mode | None,
@@ -72,7 +79,13 @@ def command(
     chosen = chosen_options(chosen_mode, options)
     run = chosen_run(place, run, held_out, mode, labels, adapt_unlabelled, seed)
     transcriber = Transcriber(
-        run, chosen_mode, students=students, lexicon=lambda: place.lexicon, options=chosen, checkpoint=checkpoint
+        run,
+        chosen_mode,
+        students=students,
+        lexicon=lambda: place.lexicon,
+        options=chosen,
+        checkpoint=checkpoint,
+        trim=trim,
     )
     warn_if_uncalibrated(transcriber)
     serve(transcriber, host, port, Limits(max_bytes=round(max_size * 2**20), max_duration_s=max_duration))

@@ -30,6 +30,12 @@ from kdspeech.cli.run_options import chosen_run, decode_mode_option, run_options
     metavar="SECONDS",
     help="Put longer recordings aside: a student hears one utterance at a time.",
 )
+@click.option(
+    "--trim/--no-trim",
+    default=True,
+    show_default=True,
+    help="Leave out silence of more than 0.3 s at the ends, but for 0.1 s.",
+)
 @decode_mode_option()
 @decoding_options
 @run_options
@@ -40,6 +46,7 @@ def command(
     as_json: bool,
     out: Path | None,
     max_duration: float,
+    trim: bool,
     run: Path | None,
     held_out: str | None,
     mode: Mode | None,
@@ -55,6 +62,9 @@ def command(
     Any format that libsndfile reads (WAV, FLAC, MP3, OGG, ...), at any rate, mono or stereo; of a folder all that lies
     in it; `-` reads a recording's bytes from standard input. A broken file is named with its reason and the others are
     transcribed; the exit code is then 1.
+
+    Long silence around an utterance is left out, since students of single words hear words in it; --no-trim hears it,
+    as `kdspeech eval` does. Use it where a corpus' own recordings have long silence.
 
     A run folder is enough: `--run DIR` needs no workspace, but --decode-mode lexicon takes its words from one.
     Confidences are calibrated if `kdspeech eval` has decoded this run in the same mode.
@@ -85,7 +95,13 @@ def command(
     if out is not None:
         check_writable(out.parent)
     transcriber = Transcriber(
-        run, decode_mode, students=students, lexicon=lambda: place.lexicon, options=chosen, checkpoint=checkpoint
+        run,
+        decode_mode,
+        students=students,
+        lexicon=lambda: place.lexicon,
+        options=chosen,
+        checkpoint=checkpoint,
+        trim=trim,
     )
     warn_if_uncalibrated(transcriber)
     found = transcribe(transcriber, sources, max_duration)

@@ -23,6 +23,7 @@ from kdspeech.files import read_json, sha256_of_file
 from kdspeech.lexicon import Lexicon
 from kdspeech.protocols import DecodableStudents
 from kdspeech.runs import RunFolder, load_student
+from kdspeech.transcription.silence import without_long_silence
 
 _BATCH = 32  # utterances heard at a time
 _BATCH_SECONDS = 120.0  # of them, padding included
@@ -41,11 +42,13 @@ class Transcriber:
         lexicon: Callable[[], Lexicon],
         options: DecodeOptions = DEFAULT_OPTIONS,
         checkpoint: Checkpoint = DEFAULT_CHECKPOINT,
+        trim: bool = True,
     ) -> None:
         """Loads the student; a run folder is enough, but for decode mode `lexicon`.
 
         Args:
             lexicon: provides the closed word list; asked only by `lexicon`.
+            trim: long silence around an utterance is not heard, see `kdspeech.transcription.silence`.
 
         Raises:
             ConfigError: options that the decode mode does not use.
@@ -54,6 +57,7 @@ class Transcriber:
         """
         resolved = resolve(decode_mode, options)
         self.run, self.decode_mode, self.checkpoint = run, decode_mode, checkpoint
+        self._trim = trim
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._student = load_student(run, students, checkpoint).to(device)
         self._device = device
@@ -86,6 +90,8 @@ class Transcriber:
             Hypotheses in the same order; confidences are calibrated where `calibration` is not None.
         """
         found: dict[int, Any] = {}
+        if self._trim:
+            waveforms = [without_long_silence(waveform) for waveform in waveforms]
         for numbers in _batches([len(waveform) for waveform in waveforms]):
             parts = [torch.from_numpy(waveforms[number]) for number in numbers]
             padded = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True)  # [B, N]

@@ -105,6 +105,21 @@ def test_the_list_is_ranked_and_sums_to_one(workspace: Workspace, make: MakeTran
     assert [other.text for other in single.n_best] == [single.hypothesis]
 
 
+def test_silence_around_a_word_changes_no_answer(run: Path, lexicon: Lexicon, tmp_path: Path) -> None:
+    """The double hears the mean of each half: what is cut off must be all but the word, what is kept gives another."""
+    silence = np.zeros(2 * SAMPLE_RATE, np.float32)
+    hiss = 1e-4 * np.random.default_rng(0).standard_normal(8 * SAMPLE_RATE).astype(np.float32)
+    word = synthetic_waveform(3, 3, duration=4.0)
+    students = FakeStudents(lexicon)
+    alone = Transcriber(run, "ctc", students=students, lexicon=lambda: lexicon)
+    whole = Transcriber(run, "ctc", students=students, lexicon=lambda: lexicon, trim=False)
+    padded = np.concatenate([silence, word, silence]) + hiss
+
+    assert alone.hear([word, word]) == whole.hear([word, word])
+    assert alone.hear([padded])[0].text == alone.hear([word])[0].text == lexicon.words[3]
+    assert whole.hear([padded])[0].text != lexicon.words[3]
+
+
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "MP3", "OGG"])
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
 @pytest.mark.parametrize("channels", [1, 2])
