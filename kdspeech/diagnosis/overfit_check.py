@@ -15,8 +15,9 @@ from kdspeech.errors import KdspeechError
 from kdspeech.files import read_json
 from kdspeech.losses import WeightedSum
 from kdspeech.pretraining.pretrained import resolve_student
-from kdspeech.training.batches import AudioCache, Batch, Collator, Draw, UtteranceDataset
+from kdspeech.training.batches import Batch, Collator
 from kdspeech.training.movement import Movement
+from kdspeech.training.recordings import AudioCache, Draw, UtteranceDataset
 from kdspeech.training.stages import build_optimizer, prepare_parts
 from kdspeech.training.terms import TermSettings, listen, loss_terms
 from kdspeech.training.validation import Validation, ValidationResult

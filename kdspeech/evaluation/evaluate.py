@@ -27,7 +27,8 @@ from kdspeech.protocols import DecodableStudents, Encoded
 from kdspeech.runs import RunFolder, load_student
 from kdspeech.scoring.score import normalise
 from kdspeech.supervision import variant_of
-from kdspeech.training.batches import AudioCache, Collator, EpochBatches, UtteranceDataset
+from kdspeech.training.batches import Collator
+from kdspeech.training.recordings import AudioCache, EpochBatches, UtteranceDataset
 from kdspeech.workspace import Workspace
 
 _BATCH = 64  # utterances decoded at a time

@@ -26,7 +26,8 @@ from kdspeech.targets.hypotheses import WeightedText, read_hypotheses
 from kdspeech.targets.pseudo_labels import PseudoLabel, PseudoLabeller, read_word_posteriors, word_prior
 from kdspeech.targets.speaking import Turns
 from kdspeech.targets.word_targets import WordTargets
-from kdspeech.training.batches import AudioCache, Collator, EpochBatches, UtteranceDataset
+from kdspeech.training.batches import Collator
+from kdspeech.training.recordings import AudioCache, EpochBatches, UtteranceDataset
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 

@@ -23,11 +23,12 @@ from kdspeech.targets.hypotheses import WeightedText
 from kdspeech.targets.pseudo_labels import PseudoLabeller
 from kdspeech.targets.speaking import Turns
 from kdspeech.targets.target_set import TargetSet
-from kdspeech.training.batches import AudioCache, Collator, EpochBatches, UtteranceDataset
+from kdspeech.training.batches import Collator
 from kdspeech.training.checkpoints import CheckpointFolder
 from kdspeech.training.fitting import EpochResult, StageModule, StagePlan, fit_stage
 from kdspeech.training.loggers import log_epoch, open_loggers
 from kdspeech.training.movement import movement_columns
+from kdspeech.training.recordings import AudioCache, EpochBatches, UtteranceDataset
 from kdspeech.training.self_labelling import SelfLabelling
 from kdspeech.training.stages import epoch_seed
 from kdspeech.vocabulary import Vocabulary

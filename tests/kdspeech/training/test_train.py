@@ -19,8 +19,9 @@ from kdspeech.lexicon import Lexicon
 from kdspeech.runs import RunFolder, load_student
 from kdspeech.targets.target_set import Target, TargetSet
 from kdspeech.training.averaging import WeightAverage
-from kdspeech.training.batches import AudioCache, Collator, Draw, UtteranceDataset
+from kdspeech.training.batches import Collator
 from kdspeech.training.checkpoints import load_checkpoint
+from kdspeech.training.recordings import AudioCache, Draw, UtteranceDataset
 from kdspeech.training.train import train
 from kdspeech.training.validation import Validation
 from kdspeech.vocabulary import Vocabulary

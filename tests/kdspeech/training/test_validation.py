@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from kdspeech.lexicon import Lexicon
-from kdspeech.training.batches import AudioCache, Collator, Draw, UtteranceDataset
+from kdspeech.training.batches import Collator
+from kdspeech.training.recordings import AudioCache, Draw, UtteranceDataset
 from kdspeech.training.validation import Validation, ValidationResult
 from kdspeech.vocabulary import Vocabulary
 from tests.doubles import FakeStudent, make_workspace

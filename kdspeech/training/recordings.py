@@ -1,0 +1,149 @@
+"""A fold's recordings as an epoch draws them: waveforms and tokens, in an order that only seed and epoch decide.
+
+Shapes: N samples.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import soxr
+from torch.utils.data import Dataset, Sampler
+
+from kdspeech.audio import SAMPLE_RATE, load_audio
+from kdspeech.config import ChannelConfig
+from kdspeech.corpora.utterance import Utterance
+from kdspeech.pretraining.colouring import transmit
+from kdspeech.targets.pseudo_labels import PseudoLabel
+from kdspeech.vocabulary import Vocabulary
+
+_POOL_BATCHES = 20  # batches' worth of utterances that are sorted by length together
+
+
+class Draw(NamedTuple):
+    """One utterance of an epoch, and how fast it is played."""
+
+    number: int  # in the dataset
+    speed: float  # 1.1 is shorter and higher
+    seed: tuple[int, ...] = ()  # of the epoch; with `number` it decides what else is drawn for the utterance
+
+
+class Item(NamedTuple):
+    """What the dataset gives for one draw."""
+
+    utterance: Utterance
+    waveform: np.ndarray  # float32 [N]
+    token_ids: list[int]
+    weight: float = 1.0  # of what is learnt from the tokens
+
+
+class AudioCache:
+    """Loads waveforms and keeps the first that fit into a number of bytes.
+
+    Each epoch visits everything once, so throwing out the least recently used would keep nothing.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._num_bytes = 0
+        self._waveforms: dict[tuple[str, float], np.ndarray] = {}
+
+    def load(self, path: str, speed: float = 1.0) -> np.ndarray:
+        """The recording played at `speed`, by resampling (Ko et al. 2015): tempo, pitch and formants move together.
+
+        Returns:
+            float32 [N / speed].
+
+        Raises:
+            AudioError: the recording cannot be used.
+        """
+        key = (path, speed)
+        if key in self._waveforms:
+            return self._waveforms[key]
+        waveform = load_audio(path)
+        if speed != 1.0:
+            waveform = soxr.resample(waveform, SAMPLE_RATE * speed, SAMPLE_RATE, quality="HQ").astype(np.float32)
+        if self._num_bytes + waveform.nbytes <= self._max_bytes:
+            self._num_bytes += waveform.nbytes
+            self._waveforms[key] = waveform
+        return waveform
+
+
+class UtteranceDataset(Dataset[Item]):
+    """A fold's utterances as waveforms and token ids."""
+
+    def __init__(
+        self,
+        utterances: Sequence[Utterance],
+        vocabulary: Vocabulary,
+        cache: AudioCache,
+        pseudo_labels: Mapping[str, PseudoLabel] | None = None,
+        colouring: ChannelConfig | None = None,
+    ) -> None:
+        """An utterance without text takes its pseudo-label, looked up anew each time, as it is replaced in between.
+
+        Args:
+            colouring: what each draw is sent through; None gives the recordings as they are.
+        """
+        self._colouring = colouring
+        self._utterances = utterances
+        self._cache = cache
+        self._vocabulary = vocabulary
+        self._token_ids = [vocabulary.encode(u.text) for u in utterances]
+        self._pseudo_labels = {} if pseudo_labels is None else pseudo_labels  # it may be empty now, and filled later
+
+    def __len__(self) -> int:
+        return len(self._utterances)
+
+    def __getitem__(self, draw: Draw) -> Item:
+        utterance = self._utterances[draw.number]
+        waveform = self._cache.load(utterance.audio_filepath, draw.speed)
+        if self._colouring is not None:
+            rng = np.random.default_rng([*draw.seed, draw.number])
+            waveform = transmit(waveform, len(waveform), self._colouring, rng)
+        if utterance.text:
+            return Item(utterance, waveform, self._token_ids[draw.number])
+        label = self._pseudo_labels.get(utterance.utt_id, PseudoLabel("", 0.0))
+        return Item(utterance, waveform, self._vocabulary.encode(label.text), label.weight)
+
+
+class EpochBatches(Sampler[list[Draw]]):
+    """Batches of similar length in random order: a function of (seed, epoch) alone, whatever was drawn before."""
+
+    def __init__(
+        self,
+        utterances: Sequence[Utterance],
+        batch_size: int,
+        seed: int,
+        speeds: Sequence[float] = (1.0,),
+        shuffle: bool = True,
+    ) -> None:
+        self._durations = np.array([u.duration for u in utterances])  # seconds
+        self._batch_size = batch_size
+        self._seed = seed
+        self._speeds = np.array(speeds)
+        self._shuffle = shuffle
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this at the start of every epoch."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self._durations) // self._batch_size)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        generator = np.random.default_rng([self._seed, self._epoch])
+        count = len(self._durations)
+        speeds = generator.choice(self._speeds, size=count) if self._shuffle else np.ones(count)
+        order = generator.permutation(count) if self._shuffle else np.arange(count)
+        pool = self._batch_size * _POOL_BATCHES
+        batches: list[np.ndarray] = []
+        for start in range(0, count, pool):
+            part = order[start : start + pool]
+            part = part[np.argsort((self._durations / speeds)[part], kind="stable")]
+            batches += [part[at : at + self._batch_size] for at in range(0, len(part), self._batch_size)]
+        sequence = generator.permutation(len(batches)) if self._shuffle else np.arange(len(batches))
+        for number in sequence:
+            seed = (self._seed, self._epoch)
+            yield [Draw(int(index), float(speeds[index]), seed) for index in batches[number]]
