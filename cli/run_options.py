@@ -53,6 +53,26 @@ def decode_mode_option(default: DecodeMode | None = "ctc", default_text: str | b
     )
 
 
+trim_option = click.option(
+    "--trim/--no-trim",
+    default=True,
+    show_default=True,
+    help="Leave out silence of more than 0.3 s at the ends, but for 0.1 s.",
+)
+
+
+def max_duration_option(default: float, help: str) -> Callable[..., Any]:
+    """--max-duration, in seconds, of recordings that come from anywhere."""
+    return click.option(
+        "--max-duration",
+        type=click.FloatRange(min=0, min_open=True),
+        default=default,
+        show_default=True,
+        metavar="SECONDS",
+        help=help,
+    )
+
+
 def chosen_run(
     place: "Workspace",
     run: Path | None,

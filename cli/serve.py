@@ -8,7 +8,7 @@ import click
 from kdspeech.choices import Checkpoint, DecodeMode, Mode
 from kdspeech.cli.decoding_options import chosen_options, decoding_options
 from kdspeech.cli.options import common_options
-from kdspeech.cli.run_options import chosen_run, decode_mode_option, run_options
+from kdspeech.cli.run_options import chosen_run, decode_mode_option, max_duration_option, run_options, trim_option
 
 _NUM_ANSWERS = 5  # shown where the decode mode has several
 
@@ -16,14 +16,7 @@ _NUM_ANSWERS = 5  # shown where the decode mode has several
 @click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; the default is private.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes a free one.")
-@click.option(
-    "--max-duration",
-    type=click.FloatRange(min=0, min_open=True),
-    default=15.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Refuse longer recordings.",
-)
+@max_duration_option(15.0, "Refuse longer recordings.")
 @click.option(
     "--max-size",
     type=click.FloatRange(min=0, min_open=True),
@@ -32,12 +25,7 @@ _NUM_ANSWERS = 5  # shown where the decode mode has several
     metavar="MB",
     help="Refuse larger uploads.",
 )
-@click.option(
-    "--trim/--no-trim",
-    default=True,
-    show_default=True,
-    help="Leave out silence of more than 0.3 s at the ends, but for 0.1 s.",
-)
+@trim_option
 @decode_mode_option(None, "lexicon where the workspace has a word list, else ctc-beam")
 @decoding_options
 @run_options

@@ -9,7 +9,7 @@ import click
 from kdspeech.choices import Checkpoint, DecodeMode, Mode
 from kdspeech.cli.decoding_options import chosen_options, decoding_options
 from kdspeech.cli.options import common_options
-from kdspeech.cli.run_options import chosen_run, decode_mode_option, run_options
+from kdspeech.cli.run_options import chosen_run, decode_mode_option, max_duration_option, run_options, trim_option
 
 
 @click.command("transcribe")
@@ -22,20 +22,8 @@ from kdspeech.cli.run_options import chosen_run, decode_mode_option, run_options
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines instead of a table.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON Lines to this file.")
-@click.option(
-    "--max-duration",
-    type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Put longer recordings aside: a student hears one utterance at a time.",
-)
-@click.option(
-    "--trim/--no-trim",
-    default=True,
-    show_default=True,
-    help="Leave out silence of more than 0.3 s at the ends, but for 0.1 s.",
-)
+@max_duration_option(60.0, "Put longer recordings aside: a student hears one utterance at a time.")
+@trim_option
 @decode_mode_option()
 @decoding_options
 @run_options
