@@ -1,10 +1,12 @@
 """A student that learns, small enough to train in a second, and recipes for it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -221,3 +223,24 @@ class HearingStudent(TinyStudent):
 
     def encode(self, waveforms: torch.Tensor, lengths: torch.Tensor) -> Encoded:
         return Encoded(self.encoder.hear(waveforms, lengths), self.num_frames(lengths))
+
+
+class Killed(BaseException):
+    """As a signal would end the process."""
+
+
+@contextmanager
+def killed_after(epochs: int) -> Iterator[None]:
+    """What trains within is killed when this many epochs are stored, and must not end before."""
+    seen: list[int] = []
+
+    def stop(*_: Any) -> str:
+        seen.append(1)
+        if len(seen) == epochs:
+            raise Killed
+        return ""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kdspeech.training.stage_runner._epoch_line", stop)
+        with pytest.raises(Killed):
+            yield

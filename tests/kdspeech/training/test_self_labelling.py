@@ -20,7 +20,7 @@ from kdspeech.training.train import train
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import FakeTeachers, add_teacher, make_workspace
-from tests.learners import TinyStudents, tiny_recipe
+from tests.learners import TinyStudents, killed_after, tiny_recipe
 
 WORDS = ("one", "two", "six")
 ADAPTED = Supervision(adapt=True)
@@ -103,27 +103,13 @@ def test_few_labels_come_again_until_the_steps_are_as_many(tmp_path: Path, vocab
     assert steps[0] == steps[1] > 0
 
 
-class Killed(BaseException):
-    """As a signal would end the process."""
-
-
 def test_a_killed_run_ends_as_an_unbroken_one(tmp_path: Path, vocabulary: Vocabulary) -> None:
     """The student's own pseudo-labels included: they follow from its weights alone."""
     recipe = tiny_recipe([{"epochs": 3, "losses": LOSSES}])
     unbroken = fit(make(tmp_path / "unbroken", vocabulary), "labels", ADAPTED, recipe=recipe)
     workspace = make(tmp_path / "broken", vocabulary)
-    epochs: list[int] = []
-
-    def stop(*_: Any) -> str:
-        epochs.append(1)
-        if len(epochs) == 2:
-            raise Killed
-        return ""
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kdspeech.training.stage_runner._epoch_line", stop)
-        with pytest.raises(Killed):
-            fit(workspace, "labels", ADAPTED, recipe=recipe)
+    with killed_after(2):
+        fit(workspace, "labels", ADAPTED, recipe=recipe)
     assert are_equal(fit(workspace, "labels", ADAPTED, recipe=recipe), unbroken)
 
 

@@ -19,7 +19,7 @@ from kdspeech.training.train import train
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import Behaviour, FakeTeachers, add_teacher, make_workspace
-from tests.learners import TinyStudents, tiny_recipe
+from tests.learners import TinyStudents, killed_after, tiny_recipe
 
 WORDS = ("one", "two", "six")
 HARD = {"ctc": 0.5, "cross_entropy": 0.5}
@@ -98,26 +98,12 @@ def test_settings_at_their_default_are_not_written_down(tmp_path: Path, vocabula
     assert "speakers" not in config["training"]
 
 
-class Killed(BaseException):
-    """As a signal would end the process."""
-
-
 def test_a_killed_run_hears_the_same_teachers_in_turn(tmp_path: Path, vocabulary: Vocabulary) -> None:
     recipe = recipe_with(epochs=3, switch=True)
     unbroken = fit(make(tmp_path / "unbroken", vocabulary), "ctc-kd", recipe)
     workspace = make(tmp_path / "broken", vocabulary)
-    epochs: list[int] = []
-
-    def stop(*_: Any) -> str:
-        epochs.append(1)
-        if len(epochs) == 2:
-            raise Killed
-        return ""
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kdspeech.training.stage_runner._epoch_line", stop)
-        with pytest.raises(Killed):
-            fit(workspace, "ctc-kd", recipe)
+    with killed_after(2):
+        fit(workspace, "ctc-kd", recipe)
     assert are_equal(fit(workspace, "ctc-kd", recipe), unbroken)
     together = fit(make(tmp_path / "together", vocabulary), "ctc-kd", recipe_with(epochs=3))
     assert not are_equal(together, unbroken)
