@@ -118,7 +118,7 @@ def resolve_recipe(
     workspace: "Workspace", recipe: str | None, overrides: tuple[str, ...] = (), encoder: str | None = None
 ) -> "Recipe":
     """The recipe that was asked for, or the one that `prepare` chose; `encoder` is another start for its student."""
-    from kdspeech.config import load_recipe
+    from kdspeech.recipe_file import load_recipe
 
     chosen = load_recipe(recipe or workspace.corpus.recipe, overrides)
     return chosen if encoder is None else chosen.starting_from(encoder)

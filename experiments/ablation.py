@@ -17,11 +17,12 @@ from omegaconf import OmegaConf
 
 from kdspeech import console, students
 from kdspeech.choices import DecodeMode, Mode
-from kdspeech.config import Recipe, load_recipe
+from kdspeech.config import Recipe
 from kdspeech.errors import ConfigError, KdspeechError
 from kdspeech.evaluation.evaluate import results_path
 from kdspeech.evaluation.loso import StudentSystem, train_and_evaluate_all
 from kdspeech.files import write_text
+from kdspeech.recipe_file import load_recipe
 from kdspeech.supervision import Supervision
 from kdspeech.uncertainty.compare import compare
 from kdspeech.workspace import Workspace

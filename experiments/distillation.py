@@ -18,13 +18,14 @@ from kdspeech import console, students
 from kdspeech.choices import DecodeMode, Mode
 from kdspeech.combination.scored import combine_all, texts_of
 from kdspeech.combination.vote import vote
-from kdspeech.config import Recipe, load_recipe
+from kdspeech.config import Recipe
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import KdspeechError
 from kdspeech.evaluation.baselines import teacher_answers
 from kdspeech.evaluation.evaluate import results_path
 from kdspeech.evaluation.loso import FoldScores, StudentSystem, decode_modes_of, train_and_evaluate_all
 from kdspeech.files import write_json, write_text
+from kdspeech.recipe_file import load_recipe
 from kdspeech.supervision import Supervision
 from kdspeech.uncertainty.compare import compare
 from kdspeech.uncertainty.comparison import Comparison

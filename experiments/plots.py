@@ -24,13 +24,13 @@ from kdspeech import console
 from kdspeech.choices import TABLE_MODES, DecodeMode
 from kdspeech.combination.scored import Answers, combine_all
 from kdspeech.combination.vote import Answer, Combined, vote
-from kdspeech.config import load_recipe
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import KdspeechError
 from kdspeech.evaluation.baselines import teacher_answers
 from kdspeech.evaluation.results import EvaluationResult
 from kdspeech.files import write_json, write_text
+from kdspeech.recipe_file import load_recipe
 from kdspeech.report.bar_chart import Bar, BarChart, BarGroup
 from kdspeech.report.line_chart import Line, LineChart, Point
 from kdspeech.report.picture import draw_bars, draw_lines

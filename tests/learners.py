@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from kdspeech.audio import SAMPLE_RATE
-from kdspeech.config import Recipe, StudentConfig, TeacherConfig, load_recipe
+from kdspeech.config import Recipe, StudentConfig, TeacherConfig
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.decoding.hypothesis import Hypothesis
@@ -19,6 +19,7 @@ from kdspeech.errors import TeacherError
 from kdspeech.files import sha256_of_text
 from kdspeech.pretraining.pretrained import speakers_heard
 from kdspeech.protocols import Encoded, StudentOutput, Teacher, TeacherCard
+from kdspeech.recipe_file import load_recipe
 from kdspeech.teaching.student_folder import is_student_folder, read_student
 from kdspeech.teaching.teacher_folder import write_teacher_card
 from kdspeech.vocabulary import Vocabulary

@@ -14,10 +14,10 @@ import torch
 
 from kdspeech import console, students
 from kdspeech.audio import SAMPLE_RATE
-from kdspeech.config import load_recipe
 from kdspeech.decoding.lexicon import LexiconScorer
 from kdspeech.lexicon import Lexicon
 from kdspeech.losses import WeightedSum
+from kdspeech.recipe_file import load_recipe
 from kdspeech.simulation.words import all_words
 from kdspeech.training.batches import Batch
 from kdspeech.training.terms import TermSettings, listen, loss_terms

@@ -1,1 +1,1 @@
-"""Recipes as data; `kdspeech.config.load_recipe` reads them."""
+"""Recipes as data; `kdspeech.recipe_file.load_recipe` reads them."""

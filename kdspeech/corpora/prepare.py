@@ -11,7 +11,7 @@ import msgspec
 
 from kdspeech import console
 from kdspeech.audio import SAMPLES_PER_FEATURE_FRAME
-from kdspeech.config import Recipe, coarsest_subsampling, load_recipe
+from kdspeech.config import Recipe, coarsest_subsampling
 from kdspeech.corpora.checked import file_states, measure_recordings
 from kdspeech.corpora.checking import Task, check_speakers, check_transcripts, warn_of_same_audio
 from kdspeech.corpora.corpus_report import show_corpus_report
@@ -22,6 +22,7 @@ from kdspeech.corpora.utterance import SPLITS, Utterance, check_utterances, spea
 from kdspeech.errors import KdspeechError, ManifestError
 from kdspeech.files import check_writable, sha256_of_file, write_json
 from kdspeech.lexicon import Lexicon
+from kdspeech.recipe_file import load_recipe
 from kdspeech.scoring.normalise import normalise
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import CorpusCard, Workspace

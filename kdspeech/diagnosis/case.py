@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from kdspeech.choices import DEFAULT_CHECKPOINT, DecodeMode, LossTerm
-from kdspeech.config import Recipe, load_recipe
+from kdspeech.config import Recipe
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.decoding.hypothesis import Hypothesis
 from kdspeech.decoding.options import DEFAULT_OPTIONS, resolve
@@ -18,6 +18,7 @@ from kdspeech.evaluation.results import EvaluationResult
 from kdspeech.files import read_json, sha256_of_file
 from kdspeech.folds import Fold, make_fold
 from kdspeech.protocols import StudentFamily
+from kdspeech.recipe_file import load_recipe
 from kdspeech.runs import RunFolder, load_student
 from kdspeech.scoring.score import Scores, score_texts
 from kdspeech.targets.aggregate import targets_path

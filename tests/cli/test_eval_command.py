@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kdspeech import students
-from kdspeech.config import load_recipe
 from kdspeech.lexicon import Lexicon
+from kdspeech.recipe_file import load_recipe
 from kdspeech.supervision import Supervision
 from kdspeech.training.train import train
 from kdspeech.vocabulary import Vocabulary

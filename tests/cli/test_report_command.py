@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kdspeech.config import load_recipe
 from kdspeech.lexicon import Lexicon
+from kdspeech.recipe_file import load_recipe
 from kdspeech.training.train import train
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace

@@ -6,10 +6,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from kdspeech.config import load_recipe
 from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.errors import KdspeechError
 from kdspeech.lexicon import Lexicon
+from kdspeech.recipe_file import load_recipe
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import Behaviour, FakeStudent, FakeTeachers, add_teacher, make_workspace

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from kdspeech import runs
-from kdspeech.config import Recipe, load_recipe
+from kdspeech.config import Recipe
 from kdspeech.errors import RunError
 from kdspeech.files import read_json, write_json
 from kdspeech.folds import FoldProof
+from kdspeech.recipe_file import load_recipe
 from kdspeech.runs import RunFolder, find_run, load_student
 from kdspeech.training.checkpoints import save_checkpoint
 from kdspeech.vocabulary import Vocabulary

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from kdspeech import students
-from kdspeech.config import StudentConfig, load_recipe
+from kdspeech.config import StudentConfig
 from kdspeech.errors import ConfigError
 from kdspeech.protocols import Encoded
+from kdspeech.recipe_file import load_recipe
 from kdspeech.students.hybrid import HybridStudent
 from kdspeech.vocabulary import Vocabulary
 

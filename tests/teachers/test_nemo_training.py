@@ -11,9 +11,9 @@ import torch
 
 from kdspeech import students, teachers
 from kdspeech.choices import KINDS
-from kdspeech.config import load_recipe
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.pretraining.pretrained import resolve_student
+from kdspeech.recipe_file import load_recipe
 from kdspeech.teaching.all_teachers import AllTeachers
 from kdspeech.teaching.student_folder import read_student
 from kdspeech.workspace import Workspace

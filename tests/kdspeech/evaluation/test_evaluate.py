@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from kdspeech.choices import DECODE_MODES, DecodeMode
-from kdspeech.config import load_recipe
 from kdspeech.corpora.utterance import write_manifest
 from kdspeech.decoding.options import DecodeOptions
 from kdspeech.errors import ConfigError, KdspeechError, LeakError, RunError, VocabularyError
@@ -13,6 +12,7 @@ from kdspeech.evaluation.evaluate import evaluate, results_path
 from kdspeech.evaluation.results import EvaluationResult, print_result
 from kdspeech.files import read_json, write_json
 from kdspeech.lexicon import Lexicon
+from kdspeech.recipe_file import load_recipe
 from kdspeech.training.train import train
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from kdspeech.config import load_recipe
 from kdspeech.errors import KdspeechError
 from kdspeech.evaluation.loso import loso
 from kdspeech.evaluation.loso_table import LosoRow, LosoTable
 from kdspeech.files import read_json
 from kdspeech.lexicon import Lexicon
+from kdspeech.recipe_file import load_recipe
 from kdspeech.runs import RunFolder
 from kdspeech.scoring.score import Scores
 from kdspeech.vocabulary import Vocabulary

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 
 from kdspeech.audio import SAMPLE_RATE
-from kdspeech.config import load_recipe
 from kdspeech.decoding.options import DecodeOptions
 from kdspeech.lexicon import Lexicon
+from kdspeech.recipe_file import load_recipe
 from kdspeech.serving.app import Limits
 from kdspeech.serving.serve import listen, make_server
 from kdspeech.training.train import train

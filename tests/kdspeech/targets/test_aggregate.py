@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kdspeech.choices import Kind
-from kdspeech.config import Recipe, load_recipe
+from kdspeech.config import Recipe
 from kdspeech.corpora.utterance import write_manifest
 from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.dumps.store import LogProbStore
@@ -20,6 +20,7 @@ from kdspeech.files import read_json, write_json
 from kdspeech.folds import Provenance
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import normalise
+from kdspeech.recipe_file import load_recipe
 from kdspeech.targets.aggregate import aggregate, switched_targets
 from kdspeech.targets.pooled_targets import on_one_grid
 from kdspeech.targets.pooling import frame_mask, pool, temper

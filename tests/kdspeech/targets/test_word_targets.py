@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kdspeech.config import TargetConfig, load_recipe
+from kdspeech.config import TargetConfig
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import ConfigError
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import normalise
+from kdspeech.recipe_file import load_recipe
 from kdspeech.targets.pooling import temper
 from kdspeech.targets.pseudo_labels import pooled_words
 from kdspeech.targets.speaking import Turns

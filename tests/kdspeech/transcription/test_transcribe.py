@@ -11,11 +11,11 @@ import soundfile
 
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.choices import DECODE_MODES, DecodeMode
-from kdspeech.config import load_recipe
 from kdspeech.decoding.options import DecodeOptions
 from kdspeech.errors import KdspeechError, RunError
 from kdspeech.evaluation.evaluate import evaluate
 from kdspeech.lexicon import Lexicon
+from kdspeech.recipe_file import load_recipe
 from kdspeech.scoring.score_files import score
 from kdspeech.training.train import train
 from kdspeech.transcription.sources import Source, find_sources
