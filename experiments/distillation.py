@@ -2,10 +2,10 @@
 
   kdspeech prepare CORPUS && kdspeech train-teachers --speakers all && kdspeech dump-teachers --speakers all
   python experiments/distillation.py --workspace workspace --seeds 0,1,2 [--folds M08,F02] [--mode ctc-kd]
-Trains what is missing (what is done is skipped), decodes it, and writes reports/distillation.md and .json: the macro
-mean of every system, and each comparison's difference in WRA with a 95 % interval. All students of a comparison have
-the same size, start and, but for rounding, number of steps. Rows that hear the held-out speaker's audio are
-transductive and say so.
+Trains what is missing (what is done is skipped), decodes it, and writes reports/distillation.md and .json: the WRA of
+every system, macro mean and speaker by speaker, and each comparison's difference in WRA with a 95 % interval. All
+students of a comparison have the same size, start and, but for rounding, number of steps. Rows that hear the held-out
+speaker's audio are transductive and say so.
 """
 
 import argparse
@@ -106,7 +106,14 @@ def run(
                 for name in (claim.a, claim.b)
             )
             found.append((claim, compare(a, b, reference=workspace.manifest_path)))
-    report = _markdown(workspace, recipe, mode, folds, seeds, systems, macros, found)
+    parts = [
+        f"{workspace.corpus.corpus}, recipe {recipe.name}, held out in turn: {', '.join(folds)}; seeds "
+        f"{', '.join(map(str, seeds))}; students with teachers learn by {mode}.",
+        _macro_table(systems, macros),
+        _fold_table(systems, scores, folds, seeds),
+        _claim_table(found),
+    ]
+    report = "\n\n".join(parts) + "\n"
     write_text(workspace.reports_dir / "distillation.md", report)
     write_json(
         workspace.reports_dir / "distillation.json",
@@ -124,7 +131,7 @@ def _macro(
     decode_mode: DecodeMode,
 ) -> list[float]:
     """WRA %, the mean over speakers, of each seed."""
-    return [sum(scores[fold, system, seed][decode_mode].wra for fold in folds) / len(folds) for seed in seeds]
+    return [_mean([scores[fold, system, seed][decode_mode].wra for fold in folds]) for seed in seeds]
 
 
 def _student_files(
@@ -158,32 +165,44 @@ def _vote_files(workspace: Workspace, folds: Sequence[str], decode_mode: DecodeM
     return paths
 
 
-def _markdown(
-    workspace: Workspace,
-    recipe: Recipe,
-    mode: Mode,
-    folds: Sequence[str],
-    seeds: Sequence[int],
-    systems: Mapping[str, StudentSystem],
-    macros: Mapping[str, Mapping[DecodeMode, Sequence[float]]],
-    found: Sequence[tuple[Claim, Comparison]],
+def _macro_table(
+    systems: Mapping[str, StudentSystem], macros: Mapping[str, Mapping[DecodeMode, Sequence[float]]]
 ) -> str:
-    decode_modes = decode_modes_of(workspace)
+    """The mean over speakers: of all seeds, and of each."""
+    decode_modes = list(next(iter(macros.values())))
     lines = [
-        f"{workspace.corpus.corpus}, recipe {recipe.name}, held out in turn: {', '.join(folds)}; seeds "
-        f"{', '.join(map(str, seeds))}; students with teachers learn by {mode}.",
-        "",
         f"| system | {' | '.join(f'{decode}: mean (seeds)' for decode in decode_modes)} |",
         f"| --- |{' ---: |' * len(decode_modes)}",
     ]
     for name, system in systems.items():
         cells = [
-            f"{sum(rates) / len(rates):.1f} ({', '.join(f'{rate:.1f}' for rate in rates)})"
+            f"{_mean(rates):.1f} ({', '.join(f'{rate:.1f}' for rate in rates)})"
             for rates in (macros[name][decode] for decode in decode_modes)
         ]
         lines.append(f"| {system.name} | {' | '.join(cells)} |")
-    lines += [
-        "",
+    return "\n".join(lines)
+
+
+def _fold_table(
+    systems: Mapping[str, StudentSystem],
+    scores: Mapping[tuple[str, StudentSystem, int], FoldScores],
+    folds: Sequence[str],
+    seeds: Sequence[int],
+) -> str:
+    """Each held-out speaker, the mean over seeds."""
+    decode_modes = list(next(iter(scores.values())))
+    lines = [f"| {' / '.join(decode_modes)} | {' | '.join(folds)} |", f"| --- |{' ---: |' * len(folds)}"]
+    for system in systems.values():
+        cells = [
+            " / ".join(f"{_mean([scores[fold, system, s][decode].wra for s in seeds]):.1f}" for decode in decode_modes)
+            for fold in folds
+        ]
+        lines.append(f"| {system.name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _claim_table(found: Sequence[tuple[Claim, Comparison]]) -> str:
+    lines = [
         "| comparison | by | difference, 95 % interval | p | must | goal | reached |",
         "| --- | --- | ---: | ---: | ---: | ---: | --- |",
     ]
@@ -194,7 +213,11 @@ def _markdown(
             f"| {claim.text} | {claim.decode_mode} | {estimate} | {comparison.evidence.p_value} | {claim.must:+g} | "
             f"{claim.goal:+g} | {reached} |"
         )
-    return "\n".join([*lines, ""])
+    return "\n".join(lines)
+
+
+def _mean(rates: Sequence[float]) -> float:
+    return sum(rates) / len(rates)
 
 
 def main() -> int:

@@ -44,6 +44,8 @@ def test_the_vote_and_a_student_are_compared_on_the_same_utterances(
     against_vote = next(row for row in found["claims"] if row["claim"].startswith("one inductive student"))
     assert against_vote["wra"]["macro"]["value"] == -50.0
     report = (workspace.reports_dir / "distillation.md").read_text()
+    assert "| ctc / decoder / lexicon | anna | carl |" in report
+    assert "| labels-only student | 100.0 / 100.0 / 100.0 | 0.0 / 0.0 / 0.0 |" in report
     assert "| one inductive student - teacher vote | lexicon | -50.0" in report
     assert "| all labels + teachers - all labels | ctc | 0.0" in report
     assert "adapted" not in report.partition("comparison")[2]  # a claim without its systems is left out
