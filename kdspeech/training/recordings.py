@@ -4,7 +4,7 @@ Shapes: N samples.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import soxr
@@ -125,8 +125,13 @@ class EpochBatches(Sampler[list[Draw]]):
         self._shuffle = shuffle
         self._epoch = 0
 
+    @property
+    def sampler(self) -> Self:
+        """Itself: Lightning calls `set_epoch` of a batch sampler's `sampler`, and never of the batch sampler."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this at the start of every epoch."""
+        """Lightning calls this at the start of every epoch, through `sampler`."""
         self._epoch = epoch
 
     def __len__(self) -> int:
