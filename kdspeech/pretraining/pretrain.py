@@ -28,6 +28,7 @@ from kdspeech.pretraining.synthetic import SyntheticCorpus, synthesise
 from kdspeech.protocols import PretrainableStudents, PretrainableTeachers
 from kdspeech.runs import differences, plain
 from kdspeech.teaching.teacher_folder import read_teacher_card
+from kdspeech.training.stage_runner import LOOP_VERSION
 from kdspeech.workspace import Workspace
 
 _SETTINGS_NAME = "settings.json"  # written first: what is being made
@@ -67,6 +68,7 @@ class Plan:
                 "student": self.student.model_dump(mode="json", include=of_student),
                 "teacher": teacher.model_dump(mode="json", exclude={"start", "backend"}),
                 "seed": self.seed,
+                "loop": LOOP_VERSION,
                 "words": list(workspace.lexicon.words),
                 "vocabulary": workspace.vocabulary.sha256,
             }

@@ -33,6 +33,9 @@ from kdspeech.training.self_labelling import SelfLabelling
 from kdspeech.training.stages import epoch_seed
 from kdspeech.vocabulary import Vocabulary
 
+# Of what training does beyond all settings, so that no table mixes results of two: 1 heard every epoch of a stage in
+# the same order, at the same speeds.
+LOOP_VERSION = 2
 _VALID_BATCH = 64  # utterances
 _STEERING = ("learning_rate", "gradient_norm", "valid_frame_ratio")  # columns of an epoch that are no losses
 

@@ -27,7 +27,7 @@ from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
 from kdspeech.training.loggers import check_wandb
 from kdspeech.training.preflight import check_frames, check_targets
 from kdspeech.training.self_labelling import make_labeller, taught_texts, taught_words, unlabelled_recordings
-from kdspeech.training.stage_runner import StageRunner, TrainingTask, has_term
+from kdspeech.training.stage_runner import LOOP_VERSION, StageRunner, TrainingTask, has_term
 from kdspeech.workspace import Workspace
 
 
@@ -212,6 +212,7 @@ def run_config(
         "held_out": held_out,
         "mode": mode,
         "seed": seed,
+        "loop": LOOP_VERSION,
         "student": recipe.student.model_dump(mode="json"),
         "training": recipe.training.model_dump(mode="json", exclude={"audio_cache_mb"}),
         "stages": stages,

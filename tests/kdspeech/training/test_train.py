@@ -21,7 +21,7 @@ from kdspeech.targets.target_set import Target, TargetSet
 from kdspeech.training.averaging import WeightAverage
 from kdspeech.training.batches import Collator
 from kdspeech.training.checkpoints import load_checkpoint
-from kdspeech.training.recordings import AudioCache, Draw, UtteranceDataset
+from kdspeech.training.recordings import AudioCache, Draw, Item, UtteranceDataset
 from kdspeech.training.train import train
 from kdspeech.training.validation import Validation
 from kdspeech.vocabulary import Vocabulary
@@ -128,6 +128,27 @@ def test_killed_and_continued_equals_unbroken(
     without_time = [{k: v for k, v in row.items() if "second" not in k} for row in rows(run)]
     expected = [{k: v for k, v in row.items() if "second" not in k} for row in rows(unbroken)]
     assert without_time == expected
+
+
+def test_every_epoch_of_every_stage_is_drawn_anew(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the loop asks for them: a sampler that is right by itself is no use where nobody tells it the epoch."""
+    original = UtteranceDataset.__getitem__
+    asked: list[Draw] = []
+
+    def listening(self: UtteranceDataset, draw: Draw) -> Item:
+        asked.append(draw)
+        return original(self, draw)
+
+    monkeypatch.setattr(UtteranceDataset, "__getitem__", listening)
+    run = fit(workspace, recipe=tiny_recipe(TWO_STAGES, speeds=(0.9, 1.0, 1.1)))
+    size = 18
+    epochs = [
+        [draw for draw in asked if draw.seed == seed] for seed in dict.fromkeys(d.seed for d in asked if d.seed[0])
+    ]
+    assert [sorted(draw.number for draw in epoch) for epoch in epochs] == [list(range(size))] * len(rows(run))
+    assert len({tuple(draw.number for draw in epoch) for epoch in epochs}) == len(epochs)
+    speeds = [{draw.number: draw.speed for draw in epoch} for epoch in epochs]
+    assert sum(len({epoch[number] for epoch in speeds}) > 1 for number in range(size)) > size / 2
 
 
 def test_averaged_weights_are_validated_and_kept_and_the_next_stage_starts_from_them(
