@@ -16,7 +16,7 @@ from kdspeech.dumps.store import LogProbStore
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import LOG_ZERO, normalise
 from kdspeech.protocols import TeacherCard
-from kdspeech.targets.pooling import temper
+from kdspeech.targets.pooling import pool
 from kdspeech.targets.speaking import loudness
 
 _ROUNDS = 50  # of balancing; the margins are met to 1e-3 long before
@@ -30,18 +30,21 @@ class PseudoLabel:
     weight: float  # 0-1: its posterior; how much a loss counts it
 
 
-def pooled_words(rows: Sequence[np.ndarray], weights: Sequence[float], temperature: float) -> np.ndarray:
-    """Several teachers' word posteriors as one: softmax of their weighted mean of log p at temperature t.
+def pooled_words(
+    rows: Sequence[np.ndarray], weights: Sequence[float], temperature: float, pooling: str = "logprob_mean"
+) -> np.ndarray:
+    """Several teachers' word posteriors as one: by default softmax of their weighted mean of log p at temperature t.
 
     Args:
         rows: K times [W], log-posteriors.
         weights: [K], above 0.
+        pooling: a name in `kdspeech.targets.pooling.POOLINGS`.
 
     Returns:
         float32 [W].
     """
     shares = np.asarray(weights, dtype=np.float32) / np.sum(weights)
-    return normalise(np.einsum("k,kw->w", shares, np.stack([temper(row, temperature) for row in rows])))
+    return pool([row[None] for row in rows], shares, pooling, temperature)[0]
 
 
 def balanced(log_posteriors: np.ndarray, prior: np.ndarray) -> np.ndarray:

@@ -101,7 +101,7 @@ class WordTargets(Mapping[str, np.ndarray]):
         if self._turns is not None and self._config.switch:
             place = self._turns.of(utt_id, np.array(weights) / sum(weights))
             rows, weights = [rows[place]], [1.0]
-        return pooled_words(rows, weights, self._config.temperature)
+        return pooled_words(rows, weights, self._config.temperature, self._config.pooling)
 
     def _over(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         pooled = POOLINGS[self._config.pooling](np.stack(rows)[:, None], uniform_weights([""] * len(rows)))  # [1, W]

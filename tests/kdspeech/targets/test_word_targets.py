@@ -78,6 +78,15 @@ def test_teachers_of_any_vocabulary_are_pooled(
     np.testing.assert_allclose(found, normalise(np.asarray(expected) / sum(weights)), atol=1e-5)
 
 
+def test_words_are_pooled_as_the_recipe_says(workspace: Workspace) -> None:
+    """On anna's word bert hears another one: a mixture keeps both, a product what all allow."""
+    tempered = [temper(row, 2.0) for row in rows(workspace, "anna-one-0")]
+    mixture = np.log(sum(w * np.exp(row) for w, row in zip((4, 1, 1), tempered, strict=True)) / 6)
+    found = make(workspace, pooling="prob_mean")["anna-one-0"]
+    np.testing.assert_allclose(found, mixture, atol=1e-5)
+    assert np.abs(found - make(workspace)["anna-one-0"]).max() > 0.01
+
+
 def test_where_words_disagree_nothing_is_taught(workspace: Workspace) -> None:
     targets = make(workspace, min_agreement=0.7)
     assert set(targets) == {u.utt_id for u in workspace.utterances if u.speaker != "anna"}
