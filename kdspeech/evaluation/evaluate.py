@@ -206,4 +206,7 @@ def _decoded(utterance: Utterance, hypothesis: Hypothesis) -> DecodedUtterance:
         log_prob=hypothesis.log_prob,
         confidence=hypothesis.confidence,
         n_best=tuple(Alternative(h.text, h.log_prob, h.confidence) for h in hypothesis.n_best),
+        production_id=utterance.production_id,
+        microphone=utterance.microphone,
+        band=utterance.band,
     )

@@ -64,6 +64,9 @@ class DecodedUtterance:
     log_prob: float
     confidence: float | None = None  # calibrated, in [0, 1]; None in files from before there was one
     n_best: tuple[Alternative, ...] = ()  # the hypothesis first; empty where not asked for
+    production_id: str = ""  # recordings of one act of speaking share it; "" in files from before it was written
+    microphone: str = ""
+    band: str = ""  # intelligibility band of the speaker
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> "DecodedUtterance":

@@ -1,5 +1,6 @@
 """Evaluation of a student whose every answer is known, and refusal of runs that do not fit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from kdspeech.evaluation.results import EvaluationResult, print_result
 from kdspeech.files import read_json, write_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.recipe_file import load_recipe
+from kdspeech.scoring.score_files import score
 from kdspeech.training.train import train
+from kdspeech.uncertainty.compare import compare
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import FakeStudents, make_workspace
@@ -138,7 +141,8 @@ def test_results_from_before_there_was_confidence_are_readable_and_made_again(
     row = read_json(path)
     del row["confidence"], row["settings"]["options"]
     for utterance in row["utterances"]:
-        del utterance["confidence"], utterance["n_best"]
+        for later in ("confidence", "n_best", "production_id", "microphone", "band"):
+            del utterance[later]
     write_json(path, row)
 
     old = EvaluationResult.load(path)
@@ -146,6 +150,29 @@ def test_results_from_before_there_was_confidence_are_readable_and_made_again(
     print_result(old)
     assert evaluate(workspace, run, "ctc", students=students) == now
     assert EvaluationResult.load(path) == now
+
+
+def test_microphones_of_one_act_of_speaking_are_one_unit_without_the_manifest(
+    workspace: Workspace, lexicon: Lexicon
+) -> None:
+    """Three training recordings of a word become one production at three microphones."""
+    heard = [
+        replace(u, production_id=f"{u.speaker} {u.text} {u.split}", microphone=f"M{u.utt_id[-1]}", band="LOW")
+        for u in workspace.utterances
+    ]
+    write_manifest(workspace.manifest_path, heard)
+    workspace = Workspace(workspace.root)
+    students = FakeStudents(lexicon)
+    run = trained(workspace, students)
+
+    for decode_mode in ("ctc", "lexicon"):
+        evaluate(workspace, run, decode_mode, students=students)  # type: ignore[arg-type]
+
+    found = compare([results_path(run, "ctc")], [results_path(run, "lexicon")], num_replicates=100)
+    assert (found.speakers[0].utterances, found.speakers[0].productions) == (50, 30)
+    report = score(results_path(run, "ctc"))
+    assert set(report.groups["microphone"]) == {"M0", "M1", "M2", "M3", "M4"}
+    assert set(report.groups["band"]) == {"LOW"}
 
 
 def test_up_to_date_results_are_read(
