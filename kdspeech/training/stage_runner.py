@@ -81,23 +81,25 @@ class TrainingTask:
 
     @property
     def needs_frame_targets(self) -> bool:
-        return self._has_term("frame_kl") or self._has_term("intermediate_frame_kl")
+        return learns_frames(self.recipe, self.mode)
 
     @property
     def needs_position_targets(self) -> bool:
-        return self._has_term("token_kl")
+        return has_term(self.recipe, self.mode, "token_kl")
 
     def has_decoder(self, stage: int) -> bool:
         """True if a decoder has learnt something in this stage (from 0) or an earlier one, so that it can be heard."""
         return any("decoder" in done.train for done in self.recipe.stages[: stage + 1])
 
-    def _has_term(self, name: LossTerm) -> bool:
-        return has_term(self.recipe, self.mode, name)
-
 
 def has_term(recipe: Recipe, mode: Mode, name: LossTerm) -> bool:
     """True if some stage of the recipe has this term in its loss."""
     return any(stage.losses[mode].get(name, 0) > 0 for stage in recipe.stages)
+
+
+def learns_frames(recipe: Recipe, mode: Mode) -> bool:
+    """True if some stage compares CTC frames of either head with the teachers'."""
+    return has_term(recipe, mode, "frame_kl") or has_term(recipe, mode, "intermediate_frame_kl")
 
 
 class StageRunner:

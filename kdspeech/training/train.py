@@ -27,7 +27,7 @@ from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
 from kdspeech.training.loggers import check_wandb
 from kdspeech.training.preflight import check_frames, check_targets
 from kdspeech.training.self_labelling import make_labeller, taught_texts, taught_words, unlabelled_recordings
-from kdspeech.training.stage_runner import LOOP_VERSION, StageRunner, TrainingTask, has_term
+from kdspeech.training.stage_runner import LOOP_VERSION, StageRunner, TrainingTask, has_term, learns_frames
 from kdspeech.workspace import Workspace
 
 
@@ -137,13 +137,14 @@ def check_speaking(
     """
     if not cards:
         return
-    config, frames = recipe.targets, has_term(recipe, mode, "frame_kl")
+    config, frames = recipe.targets, learns_frames(recipe, mode)
     if frames or has_term(recipe, mode, "token_kl"):
         check_one_vocabulary(cards, workspace.vocabulary)
     if config.over == "label" and frames:
         raise ConfigError(
-            "targets.over=label: frames of different recordings have no common time, so frame_kl cannot be pooled over "
-            "a label. Choose losses with token_kl or word_kl (--mode decoder-kd), or targets.over=recording."
+            "targets.over=label: frames of different recordings have no common time, so neither frame_kl nor "
+            "intermediate_frame_kl can be pooled over a label. Choose losses with token_kl or word_kl (--mode decoder-kd), "
+            "or targets.over=recording."
         )
     if config.over != "recording" and supervision.label_share < 1:
         raise ConfigError(

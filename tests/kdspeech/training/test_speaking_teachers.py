@@ -118,6 +118,14 @@ def test_what_cannot_be_pooled_over_a_label_is_refused(tmp_path: Path, vocabular
     assert fit(workspace, "decoder-kd", recipe_with(over="label")).is_finished
 
 
+def test_frames_of_the_head_in_the_middle_are_frames(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    middle = {"ctc-kd": {"ctc": 0.5, "intermediate_frame_kl": 0.3}}
+    with pytest.raises(ConfigError, match="over=label: frames of different recordings have no common time"):
+        fit(make(tmp_path / "one", vocabulary), "ctc-kd", recipe_with(middle, over="label"))
+    with pytest.raises(VocabularyError, match="use another: bert"):
+        fit(make(tmp_path / "two", vocabulary, foreign=True), "ctc-kd", recipe_with(middle))
+
+
 def test_teachers_of_another_vocabulary_speak_in_words_alone(
     tmp_path: Path, vocabulary: Vocabulary, capsys: pytest.CaptureFixture[str]
 ) -> None:
