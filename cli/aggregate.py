@@ -32,5 +32,5 @@ def command(
     from kdspeech.workspace import Workspace
 
     place = Workspace(workspace)
-    names = None if teachers in (None, ["all"]) else teachers
+    names = None if teachers is None else place.check_speakers(teachers)
     aggregate(place, held_out, resolve_recipe(place, recipe, overrides), names, force=force)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kdspeech.lexicon import Lexicon
+from kdspeech.targets.target_set import TargetSet
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import FakeTeachers, add_teacher, make_workspace
@@ -37,6 +38,16 @@ def test_dump_and_aggregate(workspace: Workspace, run_cli: Callable[..., Any]) -
     assert "greedy CTC" in quiet.stdout
 
 
+def test_a_teacher_named_twice_is_pooled_once(workspace: Workspace, run_cli: Callable[..., Any]) -> None:
+    """The cached targets are those that `train` would ask for by the same names."""
+    where = ("--workspace", workspace.root)
+    run_cli("dump-teachers", "--speakers", "anna,bert", "--jobs", 1, *where)
+    for names in ("anna,anna,bert", "anna,bert"):
+        assert run_cli("aggregate", "--held-out", "carl", "--teachers", names, *where).exit_code == 0
+    (targets,) = workspace.targets_dir.rglob("*.safetensors")
+    assert list(TargetSet.load(targets).details["teachers"]) == ["anna", "bert"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
@@ -46,6 +57,7 @@ def test_dump_and_aggregate(workspace: Workspace, run_cli: Callable[..., Any]) -
         (["dump-teachers", "--speakers", "anna", "--on", "zoe"], 1, "unknown speaker 'zoe'"),
         (["aggregate"], 2, "--held-out"),
         (["aggregate", "--held-out", "zoe"], 1, "unknown speaker 'zoe'"),
+        (["aggregate", "--held-out", "anna", "--teachers", "bert,zoe"], 1, "unknown speaker 'zoe'"),
         (["aggregate", "--held-out", "anna"], 1, "dump-teachers --speakers bert --on bert"),
         (["aggregate", "--held-out", "anna", "--set", "targets.tempature=4"], 1, "targets.tempature"),
     ],
