@@ -5,7 +5,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 from yaml import YAMLError
@@ -28,7 +28,8 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
         overrides: KEY=VALUE each, for example ("targets.temperature=4", "stages.*.epochs=3"); * is every one of a list.
 
     Raises:
-        ConfigError: no such recipe, not YAML, an unknown key or a value out of range; every fault is named.
+        ConfigError: no such recipe, not YAML, an unknown key or a value out of range, every fault named; or an override
+            that would change nothing.
     """
     if name_or_path in recipe_names():
         text = resources.files("kdspeech.recipes").joinpath(f"{name_or_path}.yaml").read_text(encoding="utf-8")
@@ -62,10 +63,36 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
 
 
 def _override(settings: Any, overrides: Sequence[str]) -> None:
-    """Changes settings in place; `stages.*.epochs` stands for every stage."""
+    """Changes settings in place; `stages.*.epochs` stands for every stage.
+
+    Raises:
+        ConfigError: an override that would change nothing, or not what it says.
+    """
     for override in overrides:
-        key, _, value = override.partition("=")
+        key, equals, value = override.partition("=")
+        if not (key and equals):
+            raise ConfigError(f"--set {override}: no value. Expected KEY=VALUE; {key or 'KEY'}=null sets to nothing.")
+        _check_shared(settings, key)
         head, star, tail = key.partition(".*.")
-        count = len(OmegaConf.select(settings, head) or ()) if star else 0
-        for name in [f"{head}.{number}.{tail}" for number in range(count)] if star else [key]:
+        listed = OmegaConf.select(settings, head) if star else None
+        if star and not (isinstance(listed, ListConfig) and len(listed)):
+            lists = ", ".join(f"{name}.*.{tail}" for name in settings if _is_list_of_settings(settings, name))
+            raise ConfigError(f"--set {override}: {head!r} is no list of this recipe. Expected {lists or 'no *'}.")
+        for name in [f"{head}.{number}.{tail}" for number in range(len(listed))] if listed is not None else [key]:
             OmegaConf.update(settings, name, OmegaConf.from_dotlist([f"value={value}"]).value)
+
+
+def _check_shared(settings: Any, key: str) -> None:
+    """A shared value reaches only where the recipe uses it, so that one it does not have would change nothing."""
+    part, _, name = key.partition(".")
+    if part != "anchors":
+        return
+    shared = list(OmegaConf.select(settings, "anchors") or ())
+    if name.partition(".")[0] not in shared:
+        known = ", ".join(f"anchors.{other}" for other in shared)
+        raise ConfigError(f"--set {key}: the recipe shares no such value. Expected {known or 'a key without anchors'}.")
+
+
+def _is_list_of_settings(settings: Any, name: Any) -> bool:
+    value = OmegaConf.select(settings, str(name))
+    return isinstance(value, ListConfig) and any(isinstance(entry, DictConfig) for entry in value)

@@ -58,6 +58,22 @@ def test_every_fault_is_named() -> None:
         load_recipe(_SMALL, ("targets.temprature=4", "training.batchsize=8"))
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("stage.*.epochs=1", r"stage\.\*\.epochs=1: 'stage' is no list.* Expected stages\.\*\.epochs"),
+        ("targets.*.temperature=1", r"'targets' is no list"),
+        ("anchors.nonsense=3", r"anchors\.nonsense: .* Expected anchors\.losses"),
+        ("anchors=3", r"Expected anchors\.losses"),
+        ("student.spec_augment", r"student\.spec_augment: no value.* student\.spec_augment=null"),
+        ("=3", "no value. Expected KEY=VALUE"),
+    ],
+)
+def test_an_override_that_changes_nothing_is_refused(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_recipe("conformer_xs_from_simulated", (override,))
+
+
 def test_no_such_recipe(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"there is no recipe 'gone': .*{_SMALL}"):
         load_recipe("gone")
