@@ -11,7 +11,6 @@ from kdspeech.cli.options import (
     common_options,
     force_option,
     jobs_option,
-    set_option,
     speakers_option,
 )
 from kdspeech.corpora.reader import Option, Reader
@@ -36,7 +35,15 @@ def _preparation_options(function: Function) -> Function:
         click.option(
             "--lexicon", type=file, metavar="FILE", help="The task's closed word list: one word a line, or JSON."
         ),
-        set_option,
+        click.option(
+            "--set",
+            "overrides",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Override what the recipe says of the vocabulary (vocabulary.size=40) or of the time under a frame "
+            "(such as teacher.subsampling). Not remembered: later commands take "
+            "their own. May be repeated.",
+        ),
         click.option("--recipe", metavar="NAME|FILE", help="The workspace's recipe.  [default: the corpus' own]"),
         speakers_option(required=False, help="Prepare these speakers only.  [default: all]"),
         common_options,

@@ -19,7 +19,7 @@ from kdspeech.corpora.faults import Fault, left_out_message, refuse_if_too_many,
 from kdspeech.corpora.measuring import FileState
 from kdspeech.corpora.registry import find_reader
 from kdspeech.corpora.utterance import SPLITS, Utterance, check_utterances, speakers_of, write_manifest
-from kdspeech.errors import KdspeechError, ManifestError
+from kdspeech.errors import ConfigError, KdspeechError, ManifestError
 from kdspeech.files import check_writable, sha256_of_file, write_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.recipe_file import load_recipe
@@ -29,6 +29,16 @@ from kdspeech.workspace import CorpusCard, Workspace
 
 # The characters of a corpus without a word list; fixed, so that no speaker's transcripts decide them.
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789'-"
+
+# The recipe's settings that decide what is written, or which recordings are too short.
+SETTINGS = (
+    "vocabulary",
+    "teacher.backend",
+    "teacher.subsampling",
+    "student.encoder",
+    "student.encoder_config",
+    "pretraining.encoder_config",
+)
 
 
 def prepare(
@@ -57,7 +67,7 @@ def prepare(
         corpus: a reader's name, see `kdspeech.corpora.registry`.
         root: the corpus folder, or the manifest file.
         recipe_name: the workspace's default recipe; None takes the reader's.
-        overrides: OmegaConf dotlist on the recipe, for the vocabulary's settings.
+        overrides: KEY=VALUE each, of the recipe's `SETTINGS`; the workspace does not remember them.
         lexicon: a word list instead of the reader's.
         vocabulary: a SentencePiece model instead of one trained on the lexicon, or of single characters without one.
         speakers: only these; None takes all.
@@ -67,9 +77,11 @@ def prepare(
         force: prepares again, decodes again, and lets another corpus take the workspace.
 
     Raises:
+        ConfigError: an override without effect here.
         ManifestError: the corpus is at fault: its form, an id that stands twice, or more than half of its utterances.
         KdspeechError: the workspace cannot be written, or holds another corpus.
     """
+    check_overrides(overrides)
     workspace = Workspace(workspace.root)  # nothing read before this call is trusted
     reader, root = find_reader(corpus), root.absolute()
     recipe = load_recipe(recipe_name or reader.default_recipe, overrides)
@@ -108,6 +120,16 @@ def prepare(
         card = _write(workspace, sound, faults, model, words, card)
     _show(Workspace(workspace.root), report)
     return card
+
+
+def check_overrides(overrides: Sequence[str]) -> None:
+    """Raises ConfigError for an override that `prepare` has no use for: later commands would not know of it."""
+    for key in (override.partition("=")[0] for override in overrides):
+        if not any(key == name or key.startswith(f"{name}.") for name in SETTINGS):
+            raise ConfigError(
+                f"--set {key} has no effect on `kdspeech prepare`, which uses {', '.join(SETTINGS)} and remembers none "
+                f"of them. Give --set {key} to the commands that come after it, or write a recipe (--recipe FILE)."
+            )
 
 
 def _show(workspace: Workspace, report: bool) -> None:

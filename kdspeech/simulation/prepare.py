@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kdspeech.corpora.prepare import prepare, refuse_other_corpus
+from kdspeech.corpora.prepare import check_overrides, prepare, refuse_other_corpus
 from kdspeech.simulation.corpus import CorpusSettings, Size, write_simulated_corpus
 from kdspeech.simulation.listen import write_listening_page
 from kdspeech.simulation.speakers import all_names
@@ -34,15 +34,17 @@ def prepare_simulated(
         options: those of `prepare` that do not concern the folder it reads.
 
     Raises:
+        ConfigError: an override without effect here.
         KdspeechError: the extra `demo` is missing, a speaker is unknown, the workspace cannot be written or holds
             another corpus.
     """
+    check_overrides(options.get("overrides", ()))  # before the long work, not after it
     settings = CorpusSettings(size=size, seed=seed)
     wanted = all_names() if speakers is not None and list(speakers) == ["all"] else speakers
     names = [speaker.name for speaker in settings.speakers(wanted)]
     root = corpus_dir(workspace, size)
     if not force:
-        refuse_other_corpus(workspace, "simulated", root)  # before the long work, not after it
+        refuse_other_corpus(workspace, "simulated", root)
     write_simulated_corpus(root, settings, names, jobs=jobs, force=force)
     card = prepare(workspace, "simulated", root, speakers=names, force=force, **options)
     if listen:

@@ -80,6 +80,16 @@ def test_settings_and_lexicon_reach_the_library(
     assert set(Workspace(workspace).vocabulary.pieces[3:]) == {"\u2581", *"yesno"}
 
 
+@pytest.mark.parametrize("corpus", [("fsdd", "--root", "here"), ("simulated",)])
+def test_a_setting_that_prepare_would_drop_is_refused(
+    run_cli: RunCli, workspace: Path, corpus: tuple[str, ...]
+) -> None:
+    result = run_cli("prepare", *corpus, "--set", "targets.temperature=4", "--workspace", workspace)
+    assert result.exit_code == 1
+    assert "--set targets.temperature has no effect on `kdspeech prepare`" in result.stderr
+    assert not workspace.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
