@@ -98,9 +98,12 @@ def worst(
 def chosen(answers: Sequence[DecodedUtterance], num_wrong: int, num_right: int) -> list[str]:
     """Utterances to draw, each of another word: the wrong ones that the student was surest of, then right ones."""
     surest = sorted(answers, key=lambda u: -(u.confidence if u.confidence is not None else u.log_prob))
-    wrong = {u.reference: u.utt_id for u in reversed(surest) if not u.correct}
-    right = {u.reference: u.utt_id for u in answers if u.correct and u.reference not in list(wrong)[-num_wrong:]}
-    return [*list(wrong.values())[::-1][:num_wrong], *list(right.values())[:num_right]]
+    wrong: dict[str, str] = {}  # reference -> its surest error, the surest first
+    for u in (u for u in surest if not u.correct):
+        wrong.setdefault(u.reference, u.utt_id)
+    shown = list(wrong)[:num_wrong]
+    right = {u.reference: u.utt_id for u in answers if u.correct and u.reference not in shown}
+    return [*(wrong[reference] for reference in shown), *list(right.values())[:num_right]]
 
 
 def draw(run: str, utterance: Utterance, found: Look, recordings: Recordings) -> Drawing:
