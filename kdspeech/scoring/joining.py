@@ -21,17 +21,26 @@ class Joined:
     extra: tuple[str, ...]  # ids without reference: not scored
 
 
-def join(reference: Transcripts, hypothesis: Transcripts, strict: bool = False) -> Joined:
+def join(
+    reference: Transcripts, hypothesis: Transcripts, strict: bool = False, whole: Transcripts | None = None
+) -> Joined:
     """Joins two files by utterance id; hypotheses that name recordings only are found by the recording's path or name.
 
     Details come from the references' file, or else from the hypotheses'.
+
+    Args:
+        strict: refuses missing and extra ids.
+        whole: all references, where `reference` is a choice of them: hypotheses of the others are left out.
 
     Raises:
         KdspeechError: no id is in both files; or, if `strict`, an id is in one only.
     """
     references = reference.reference_texts
-    own_name = _own_names(reference, hypothesis)
+    own_name = _own_names(whole or reference, hypothesis)
     hypotheses = {own_name.get(name, name): text for name, text in hypothesis.texts.items()}
+    if whole is not None:
+        others = whole.texts.keys() - references.keys()
+        hypotheses = {utt_id: text for utt_id, text in hypotheses.items() if utt_id not in others}
     missing = tuple(utt_id for utt_id in references if utt_id not in hypotheses)
     extra = tuple(utt_id for utt_id in hypotheses if utt_id not in references)
     files = f"{reference.source} ({len(references)} references, read as {reference.format}) and {hypothesis.source} "

@@ -156,9 +156,9 @@ def score(
     normaliser = Normaliser(rules, homophones)
     known = read_transcripts(reference, reference_format)
     said = _both_from(known) if not hypotheses else _read_all(hypotheses, hypothesis_format)
-    if speakers is not None:
-        known = known.of_speakers(speakers)
-    report = _report(join(known, said, strict), normaliser, (known.source, said.source), (known.format, said.format))
+    asked = known if speakers is None else known.of_speakers(speakers)
+    joined = join(asked, said, strict, whole=known)
+    report = _report(joined, normaliser, (known.source, said.source), (known.format, said.format))
     if out is not None:
         write_json(out, report.to_dict())
     return report

@@ -80,6 +80,21 @@ def test_strict_refuses_what_does_not_fit(manifest: Path, hypotheses: Path) -> N
         score(manifest, [hypotheses], strict=True)
 
 
+def test_other_speakers_hypotheses_are_not_extra(manifest: Path, hypotheses: Path, tmp_path: Path) -> None:
+    """Neither by id nor by the recording's path; what is in no reference stays extra."""
+    report = score(manifest, [hypotheses], speakers=["M05"])
+    assert (report.total.utterances, report.missing, report.extra) == (1, (), ("X99",))
+    whole = tmp_path / "whole"
+    whole.write_text("F02_1_M5 two\nF02_1_M6 two\nF02_2_M5 x ray\nF02_2_M6 x ray\nM05_1_M5 one two\n")
+    assert score(manifest, [whole], speakers=["M05"], strict=True).total.correct == 1
+    heard = [{"audio_filepath": f"/a/{name}.wav", "pred_text": "two"} for name in ("F02_1_M5", "M05_1_M5")]
+    (tmp_path / "heard.json").write_text("".join(json.dumps(row) + "\n" for row in heard))
+    assert score(manifest, [tmp_path / "heard.json"], speakers=["M05"], strict=True).total.utterances == 1
+    both = tmp_path / "both.csv"
+    both.write_text("utt_id,speaker,text,pred_text\na,F02,one,one\nb,M05,two,too\n")
+    assert score(both, speakers=["F02"], strict=True).total.correct == 1
+
+
 def test_files_without_a_common_id_are_refused(manifest: Path, tmp_path: Path) -> None:
     (tmp_path / "hyp").write_text("a one\n")
     with pytest.raises(KdspeechError, match="share no utterance id"):
