@@ -31,7 +31,7 @@ from kdspeech.teaching.teacher_folder import read_teacher_card
 from kdspeech.training.stage_runner import LOOP_VERSION
 from kdspeech.workspace import Workspace
 
-_SETTINGS_NAME = "settings.json"  # written first: what is being made
+_SETTINGS_NAME = "settings.json"  # written before anything is trained: what is being made
 _VOICES_NAME = "voices"  # the synthetic corpus; it outlives --force, since its settings alone decide it
 
 
@@ -104,14 +104,13 @@ def pretrain(
     folder = workspace.pretrained_dir
     workspace.vocabulary.check_round_trip(workspace.lexicon.words)
     check_writable(folder)
-    if force:
-        _clear(folder)
-    _check_begun(folder, plan.settings(workspace))
-    card = read_card(folder)
+    if not force:
+        _check_begun(folder, plan.settings(workspace))
+    card = None if force else read_card(folder)
     if card is not None:
         console.remark(f"{folder} is finished: skipped. Redo it with --force.")
     else:
-        card = _make(workspace, plan, students, teachers, jobs or default_jobs(2))
+        card = _make(workspace, plan, students, teachers, jobs or default_jobs(2), force)
     if evaluate:
         print_zero_shot(workspace, teachers)
     return card
@@ -141,16 +140,25 @@ def _check_begun(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def _make(
-    workspace: Workspace, plan: Plan, students: PretrainableStudents, teachers: PretrainableTeachers, jobs: int
+    workspace: Workspace,
+    plan: Plan,
+    students: PretrainableStudents,
+    teachers: PretrainableTeachers,
+    jobs: int,
+    force: bool,
 ) -> PretrainedCard:
+    """`force` removes what was trained before, once the voices are there and the student can be built."""
     folder, started = workspace.pretrained_dir, time.monotonic()
     settings, log_dir = plan.settings(workspace), workspace.root / "logs" / "pretrain"
-    write_json(folder / _SETTINGS_NAME, settings)
     words, samples = workspace.lexicon.words, _samples_needed(workspace, plan)
     corpus = synthesise(folder / _VOICES_NAME, words, samples, plan.pretraining, plan.seed, jobs, log_dir)
     console.remark(
         f"{len(corpus.utterances)} synthetic utterances by {corpus.num_voices} voices, {corpus.hours:.2f} hours."
     )
+    if force:
+        students.build_student(plan.student, workspace.vocabulary, plan.seed)  # raises here what it would raise later
+        _clear(folder)
+    write_json(folder / _SETTINGS_NAME, settings)
     _train_both(workspace, plan, corpus, students, teachers, jobs, log_dir)
     card = PretrainedCard(
         settings=settings,

@@ -140,12 +140,12 @@ def _common_start(workspace: Workspace, recipe: Recipe, teachers: TeacherFamily,
         return pretrained_teacher(workspace)
     if config.backend == NEMO and not isinstance(teachers, AllTeachers):
         raise ConfigError("teachers of backend nemo are students: give train_teachers the `students`, too.")
-    if force:
-        shutil.rmtree(initial, ignore_errors=True)
     if isinstance(teachers, AllTeachers) and config.backend == NEMO:
         student = resolve_encoder(workspace, recipe.student)
-        make_common_start(initial, student, workspace.vocabulary, teachers.students, seed)
+        make_common_start(initial, student, workspace.vocabulary, teachers.students, seed, force)
     else:
+        if force:
+            shutil.rmtree(initial, ignore_errors=True)
         teachers.train_initial(config, workspace.vocabulary, initial, seed)
     return initial
 

@@ -76,9 +76,7 @@ def train(
     run = RunFolder(workspace.run_dir(recipe.name, held_out, supervision.variant(mode), seed))
     start = resolve_student(workspace, recipe.student)
     config = run_config(workspace, held_out, mode, recipe, cards, seed, checkpoint_sha256(start), supervision)
-    if force:
-        run.clear()
-    begun = run.exists_with(config)
+    begun = not force and run.exists_with(config)
     if begun and run.is_finished:
         console.remark(f"{run.path} is finished: skipped. Redo it with --force.")
         return run.path
@@ -119,6 +117,8 @@ def train(
     if begun:
         console.remark(f"{run.path} is continued.")
     else:
+        if force:
+            run.clear()  # not before everything that can refuse the command has been asked
         run.start(config, recipe, workspace.vocabulary, student.config, proof)
     if targets is not None:
         run.keep_target_details(targets.details)
@@ -143,8 +143,8 @@ def check_speaking(
     if config.over == "label" and frames:
         raise ConfigError(
             "targets.over=label: frames of different recordings have no common time, so neither frame_kl nor "
-            "intermediate_frame_kl can be pooled over a label. Choose losses with token_kl or word_kl (--mode decoder-kd), "
-            "or targets.over=recording."
+            "intermediate_frame_kl can be pooled over a label. Choose losses with token_kl or word_kl (--mode "
+            "decoder-kd), or targets.over=recording."
         )
     if config.over != "recording" and supervision.label_share < 1:
         raise ConfigError(

@@ -88,6 +88,29 @@ def test_other_settings_are_refused_until_forced(workspace: Workspace, settings:
     assert second.encoder_sha256 != first.encoder_sha256
 
 
+def test_a_refused_force_leaves_the_old_pretraining_whole(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make(workspace)
+
+    def refuse(*_: Any) -> None:
+        raise KdspeechError("cannot be had")
+
+    refused: tuple[tuple[Any, str, dict[str, Any]], ...] = (
+        (pretraining, "synthesise", {"recipe": recipe(utterances_per_word=9)}),
+        (PretrainableStudents, "build_student", {"seed": 1}),
+    )
+    for owner, name, settings in refused:
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, refuse)
+            with pytest.raises(KdspeechError, match="cannot be had"):
+                make(workspace, force=True, **settings)
+        assert read_card(workspace.pretrained_dir) == first
+        assert sha256_of_file(workspace.pretrained_encoder_path) == first.encoder_sha256
+        assert encoder_run(workspace).is_finished
+    assert make(workspace) == first
+
+
 def test_voices_are_kept_where_only_the_training_changes(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     first = make(workspace)
     monkeypatch.setattr(Synthesiser, "speak", None)  # nobody speaks again

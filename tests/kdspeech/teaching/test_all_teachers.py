@@ -81,6 +81,19 @@ def test_finished_teachers_are_skipped(workspace: Workspace, recipe: Recipe) -> 
     assert written()[1] > before[1]
 
 
+def test_a_refused_force_leaves_the_old_start_whole(workspace: Workspace, recipe: Recipe) -> None:
+    short = recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"epochs": 1})})
+    _teach(workspace, short, "anna")
+    initial = workspace.initial_teacher_dir
+    before = {path.name: path.read_bytes() for path in initial.rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match="Run `kdspeech pretrain`"):
+        _teach(workspace, short.starting_from("pretrained"), "anna", force=True)
+    assert {path.name: path.read_bytes() for path in initial.rglob("*") if path.is_file()} == before
+    made = (initial / "teacher.json").stat().st_ino
+    _teach(workspace, short, "anna", force=True)
+    assert (initial / "teacher.json").stat().st_ino != made
+
+
 def test_dumps_hold_all_kinds(workspace: Workspace, recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
     short = recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"epochs": 1})})
     _teach(workspace, short, "anna")

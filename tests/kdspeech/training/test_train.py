@@ -80,6 +80,16 @@ def test_finished_run_is_skipped_and_force_redoes_it(workspace: Workspace, capsy
     assert run.done_path.stat().st_mtime_ns > before
 
 
+def test_a_refused_force_leaves_the_old_run_whole(workspace: Workspace) -> None:
+    run = fit(workspace)
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    with pytest.raises(LeakError, match="checkpoint"):
+        fit(workspace, students=TinyStudents(speakers=("carl",)), force=True)
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+    assert fit(workspace, recipe=tiny_recipe([{"epochs": 3}]), force=True).config()["stages"][0]["epochs"] == 3
+    assert len(rows(run)) == 3
+
+
 def test_other_settings_are_refused_by_name(workspace: Workspace) -> None:
     fit(workspace)
     with pytest.raises(RunError, match=r"stages\.0\.epochs was 2, now 5.*--force"):
