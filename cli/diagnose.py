@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from kdspeech.choices import MODES
+from kdspeech.choices import MODES, Mode
 from kdspeech.cli.options import common_options
 
 
@@ -20,7 +20,7 @@ from kdspeech.cli.options import common_options
 @click.option("--quick", is_flag=True, help="Leave out the check that trains a student on one batch.")
 @common_options
 def command(
-    workspace: Path, held_out: str | None, mode: str | None, seed: int | None, run: Path | None, quick: bool
+    workspace: Path, held_out: str | None, mode: Mode | None, seed: int | None, run: Path | None, quick: bool
 ) -> None:
     """Find out why a run fails: nine checks in order, and the first cause with its evidence.
 

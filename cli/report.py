@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from kdspeech.choices import MODES
+from kdspeech.choices import MODES, Mode
 from kdspeech.cli.options import adapt_option, common_options, labels_option
 
 
@@ -25,7 +25,7 @@ def command(
     workspace: Path,
     runs: tuple[Path, ...],
     held_out: str | None,
-    mode: str | None,
+    mode: Mode | None,
     labels: float,
     adapt_unlabelled: bool,
     seed: int | None,
@@ -59,8 +59,7 @@ def command(
     if held_out is not None:
         place.check_speakers([held_out])
     if not runs:
-        variant = None if mode is None else supervision.variant(mode)  # type: ignore[arg-type]
-        run = find_run(place, held_out=held_out, mode=variant, seed=seed, unfinished=True)
+        run = find_run(place, held_out=held_out, mode=mode, seed=seed, supervision=supervision, unfinished=True)
         console.remark(f"Taking {run}, the newest run that fits.")
         runs = (run,)
     path = write_report(place, runs, students=students, out=out, decode_mode=decode_mode, audio=not no_audio)

@@ -100,7 +100,6 @@ def chosen_run(
     if held_out is not None:
         place.check_speakers([held_out])
     if run is None:
-        variant = None if mode is None else supervision.variant(mode)
-        run = find_run(place, held_out=held_out, mode=variant, seed=seed)
+        run = find_run(place, held_out=held_out, mode=mode, seed=seed, supervision=supervision)
         console.remark(f"Taking {run}, the newest finished run that fits.")
     return run

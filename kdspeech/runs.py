@@ -13,12 +13,13 @@ from typing import Any
 
 import yaml
 
-from kdspeech.choices import DEFAULT_CHECKPOINT
+from kdspeech.choices import DEFAULT_CHECKPOINT, Mode
 from kdspeech.config import Recipe, StudentConfig
 from kdspeech.errors import RunError
 from kdspeech.files import read_json, write_json, write_text
 from kdspeech.folds import FoldProof
 from kdspeech.protocols import StudentFamily
+from kdspeech.supervision import ALL_LABELS, Supervision, train_command
 from kdspeech.training.checkpoints import load_checkpoint
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
@@ -199,31 +200,34 @@ def _git(folder: Path, *arguments: str) -> str:
 def find_run(
     workspace: Workspace,
     held_out: str | None = None,
-    mode: str | None = None,
+    mode: Mode | None = None,
     seed: int | None = None,
+    supervision: Supervision = ALL_LABELS,
     unfinished: bool = False,
 ) -> Path:
     """The newest finished run, of a held-out speaker, a mode and a seed where they are given.
 
     Args:
+        supervision: of the run, where its mode is given; without one any will do.
         unfinished: the newest that was begun will do.
 
     Raises:
         RunError: there is none; says how to make it.
     """
     marker = "config.json" if unfinished else "done.json"
+    variant = None if mode is None else supervision.variant(mode)
     found = [
         path
         for path in workspace.runs_dir.glob(f"*/*/*/seed*/{marker}")
         if held_out in (None, path.parts[-4])
-        and mode in (None, path.parts[-3])
+        and variant in (None, path.parts[-3])
         and (seed is None or path.parts[-2] == f"seed{seed}")
     ]
     if not found:
         raise RunError(
             f"{workspace.runs_dir} holds no {'' if unfinished else 'finished '}run (held-out speaker "
-            f"{held_out or 'any'}, mode {mode or 'any'}). "
-            f"Run `kdspeech train --held-out {held_out or 'SPEAKER'} --mode {mode or 'labels'}`."
+            f"{held_out or 'any'}, mode {variant or 'any'}, seed {'any' if seed is None else seed}). "
+            f"Run `{train_command(held_out, mode, supervision, seed)}`."
         )
     return max(found, key=lambda path: path.stat().st_mtime_ns).parent
 

@@ -27,6 +27,12 @@ class Supervision:
         share = "" if self.label_share == 1 else f"-{100 * self.label_share:g}pct"
         return f"{mode}{share}{'-adapted' if self.adapt else ''}"
 
+    @property
+    def flags(self) -> str:
+        """What `kdspeech train` and the commands that choose a run must be given: `` --labels 0.1``, or nothing."""
+        share = "" if self.label_share == 1 else f" --labels {self.label_share:g}"
+        return f"{share}{' --adapt-unlabelled' if self.adapt else ''}"
+
     def labelled(self, utterances: Sequence[Utterance], seed: int) -> list[Utterance]:
         """The utterances whose transcripts are read.
 
@@ -48,11 +54,21 @@ class Supervision:
 ALL_LABELS = Supervision()
 
 
+def supervision_of(config: Mapping[str, Any]) -> Supervision:
+    """What the run of this config.json may read."""
+    unlabelled = config.get("unlabelled")  # runs of earlier versions have none
+    return Supervision(unlabelled["label_share"], unlabelled["adapt"]) if unlabelled else ALL_LABELS
+
+
 def variant_of(config: Mapping[str, Any]) -> str:
     """What the run of this config.json is called."""
-    unlabelled = config.get("unlabelled")  # runs of earlier versions have none
-    supervision = Supervision(unlabelled["label_share"], unlabelled["adapt"]) if unlabelled else ALL_LABELS
-    return supervision.variant(config["mode"])
+    return supervision_of(config).variant(config["mode"])
+
+
+def train_command(held_out: str | None, mode: Mode | None, supervision: Supervision, seed: int | None) -> str:
+    """The command that makes a run; None stands where any will do."""
+    chosen = "" if seed is None else f" --seed {seed}"
+    return f"kdspeech train --held-out {held_out or 'SPEAKER'} --mode {mode or 'labels'}{supervision.flags}{chosen}"
 
 
 def _production(utterance: Utterance) -> str:

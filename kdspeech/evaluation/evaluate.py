@@ -26,7 +26,7 @@ from kdspeech.files import read_json, sha256_of_file, write_json
 from kdspeech.protocols import DecodableStudents, Encoded
 from kdspeech.runs import RunFolder, load_student
 from kdspeech.scoring.score import normalise
-from kdspeech.supervision import variant_of
+from kdspeech.supervision import supervision_of, train_command, variant_of
 from kdspeech.training.batches import Collator
 from kdspeech.training.recordings import AudioCache, EpochBatches, UtteranceDataset
 from kdspeech.workspace import Workspace
@@ -162,10 +162,8 @@ def _settings(
         )
     weights = run.checkpoints_dir / f"{checkpoint}.ckpt"
     if not weights.exists():
-        raise RunError(
-            f"{weights} does not exist: the run has not finished an epoch. Run `kdspeech train --held-out {held_out} "
-            f"--mode {config['mode']} --seed {config['seed']}`."
-        )
+        again = train_command(held_out, config["mode"], supervision_of(config), config["seed"])
+        raise RunError(f"{weights} does not exist: the run has not finished an epoch. Run `{again}`.")
     return EvaluationSettings(
         held_out=held_out,
         mode=variant_of(config),

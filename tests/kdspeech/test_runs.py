@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from kdspeech import runs
+from kdspeech.cli.train import command as train_command
 from kdspeech.config import Recipe
 from kdspeech.errors import RunError
 from kdspeech.files import read_json, write_json
 from kdspeech.folds import FoldProof
 from kdspeech.recipe_file import load_recipe
 from kdspeech.runs import RunFolder, find_run, load_student
+from kdspeech.supervision import Supervision
 from kdspeech.training.checkpoints import save_checkpoint
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
@@ -86,6 +88,20 @@ def test_find_run_takes_the_newest_finished_one(tmp_path: Path) -> None:
     assert find_run(workspace) == other
     with pytest.raises(RunError, match=r"--held-out anna --mode ctc-kd"):
         find_run(workspace, "anna", "ctc-kd")
+
+
+def test_the_advice_of_find_run_is_a_command_that_makes_the_run(tmp_path: Path) -> None:
+    """What `train` is handed by the advised command lands where `find_run` looks."""
+    asked: dict[str, Any] = {"held_out": "anna", "mode": "ctc-kd", "seed": 3, "supervision": Supervision(0.1, True)}
+    with pytest.raises(RunError, match=r"mode ctc-kd-10pct-adapted, seed 3\)") as refused:
+        find_run(Workspace(tmp_path), **asked)
+    advice = str(refused.value).split("`")[1].split()
+    assert advice[:2] == ["kdspeech", "train"]
+    given = train_command.make_context("train", advice[2:]).params
+    read = Supervision(given["labels"], given["adapt_unlabelled"])
+    assert {**{name: given[name] for name in ("held_out", "mode", "seed")}, "supervision": read} == asked
+    made = finish(Workspace(tmp_path), "anna", read.variant(given["mode"]), 3, time_ns=10**18)
+    assert find_run(Workspace(tmp_path), **asked) == made
 
 
 def test_load_student_refuses_what_is_no_run(tmp_path: Path, vocabulary: Vocabulary) -> None:

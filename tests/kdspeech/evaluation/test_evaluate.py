@@ -223,7 +223,10 @@ def test_runs_that_do_not_fit_are_refused(workspace: Workspace, lexicon: Lexicon
         evaluate(workspace, run, "ctc", students=students)
     write_json(proof, row)
     (run / "checkpoints" / "last.ckpt").unlink()
-    with pytest.raises(RunError, match=r"last\.ckpt does not exist.*kdspeech train --held-out bert"):
+    settings = read_json(run / "config.json")
+    write_json(run / "config.json", {**settings, "unlabelled": {"label_share": 0.1, "adapt": True}})
+    again = "kdspeech train --held-out bert --mode labels --labels 0.1 --adapt-unlabelled --seed 0"
+    with pytest.raises(RunError, match=rf"last\.ckpt does not exist.*`{again}`"):
         evaluate(workspace, run, "ctc", students=students)
     assert not list(run.glob("results-*"))
 
