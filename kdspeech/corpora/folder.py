@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from kdspeech.corpora.reader import Option, ReadCorpus, Reader, check_folder, named
+from kdspeech.corpora.reader import Option, ReadCorpus, Reader, check_folder, files_ending, named
 from kdspeech.corpora.splits import split_by_production
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ConfigError, ManifestError
@@ -28,7 +28,7 @@ def read(root: Path, pattern: str = "{speaker}/{word}/{take}.wav") -> ReadCorpus
     """
     check_folder(root, "the folder of the recordings")
     expression = _expression(pattern)
-    paths = sorted(path for path in root.rglob(f"*{Path(pattern).suffix}") if path.is_file())
+    paths = files_ending(root, Path(pattern).suffix, below=True)
     utterances, strangers = [], []
     for path in paths:
         name = path.relative_to(root).as_posix()
@@ -72,8 +72,10 @@ def _expression(pattern: str) -> re.Pattern[str]:
             f"the pattern {pattern!r} cannot be used: {'; '.join(faults)}. Expected something like "
             f"'{{speaker}}_{{word}}_{{take}}.wav', of {', '.join(FIELDS)}."
         )
-    parts = re.split(r"\{([^{}]*)\}", pattern)  # text and names of fields in turn
-    return re.compile("".join(f"(?P<{p}>[^/]+?)" if i % 2 else re.escape(p) for i, p in enumerate(parts)))
+    ending = Path(pattern).suffix
+    parts = re.split(r"\{([^{}]*)\}", pattern.removesuffix(ending))  # text and names of fields in turn
+    named_parts = (f"(?P<{p}>[^/]+?)" if i % 2 else re.escape(p) for i, p in enumerate(parts))
+    return re.compile(f"{''.join(named_parts)}(?i:{re.escape(ending)})")
 
 
 READER = Reader(

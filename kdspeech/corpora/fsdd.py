@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from kdspeech.corpora.reader import ReadCorpus, Reader, check_folder
+from kdspeech.corpora.reader import ReadCorpus, Reader, check_folder, files_ending
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ManifestError
 from kdspeech.lexicon import Lexicon
@@ -21,7 +21,7 @@ def read(root: Path) -> ReadCorpus:
     """
     check_folder(root, "the folder of the FSDD recordings")
     folder = root / "recordings" if (root / "recordings").is_dir() else root
-    paths = sorted(folder.glob("*.wav"))
+    paths = files_ending(folder, ".wav")
     if not paths:
         raise ManifestError(f"{folder} holds no .wav files. Name the folder of the FSDD recordings with --root.")
     strangers = [path.name for path in paths if not _NAME.fullmatch(path.stem)]

@@ -64,6 +64,12 @@ def check_folder(root: Path, what: str) -> None:
         raise ManifestError(f"{root} is not a folder. Name {what} with --root.")
 
 
+def files_ending(folder: Path, suffix: str, below: bool = False) -> list[Path]:
+    """The folder's files, or all `below` it, that end in `.wav` or `.WAV` or however it is written, in order."""
+    found = folder.rglob("*") if below else folder.glob("*")
+    return sorted(path for path in found if path.name.lower().endswith(suffix.lower()) and path.is_file())
+
+
 def named(names: Sequence[str], at_most: int = 5) -> str:
     """The first of the names, for a report."""
     return f"{', '.join(names[:at_most])}{', ...' if len(names) > at_most else ''}"

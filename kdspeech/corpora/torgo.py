@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from kdspeech.corpora.reader import Option, ReadCorpus, Reader, check_folder, named
+from kdspeech.corpora.reader import Option, ReadCorpus, Reader, check_folder, files_ending, named
 from kdspeech.corpora.splits import split_by_production
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ConfigError, ManifestError
@@ -83,8 +83,8 @@ def _sessions(speaker_folder: Path | None) -> list[Path]:
 
 def _session(speaker: str, session: Path, microphone: str, gaps: dict[str, list[str]]) -> Iterator[Utterance]:
     """The utterances of one microphone in one session; what is left out goes to `gaps`, by reason."""
-    wavs = {path.stem: path for path in sorted((session / f"wav_{microphone}Mic").glob("[!.]*.wav"))}
-    prompts = {path.stem: path for path in sorted((session / "prompts").glob("[!.]*.txt"))}
+    wavs = _by_number(session / f"wav_{microphone}Mic", ".wav")
+    prompts = _by_number(session / "prompts", ".txt")
     place = f"{speaker}/{session.name}"
     if not wavs:
         gaps.setdefault(f"sessions have no recordings of the {microphone} microphone", []).append(place)
@@ -92,7 +92,9 @@ def _session(speaker: str, session: Path, microphone: str, gaps: dict[str, list[
     for number in sorted(wavs.keys() | prompts.keys()):
         name = f"{place}/{number}"
         if number not in prompts:
-            gaps.setdefault("recordings have no prompt", []).append(f"{place}/{wavs[number].parent.name}/{number}.wav")
+            gaps.setdefault("recordings have no prompt", []).append(
+                f"{place}/{wavs[number].parent.name}/{wavs[number].name}"
+            )
             continue
         text, reason = _spoken(prompts[number].read_text(encoding="utf-8", errors="replace"))
         if reason:
@@ -114,6 +116,11 @@ def _session(speaker: str, session: Path, microphone: str, gaps: dict[str, list[
                 microphone=microphone,
                 band=SEVERITY[speaker],
             )
+
+
+def _by_number(folder: Path, suffix: str) -> dict[str, Path]:
+    """A Macintosh's copies of attributes are called ._0001.wav."""
+    return {path.stem: path for path in files_ending(folder, suffix) if not path.name.startswith(".")}
 
 
 def _spoken(prompt: str) -> tuple[str, str]:

@@ -57,6 +57,14 @@ def test_a_pattern_with_fixed_text_and_another_ending(make: Make) -> None:
     assert [(u.speaker, u.text) for u in found.utterances] == [("07", "thank-you"), ("07", "no")]
 
 
+def test_the_ending_may_be_in_capitals(make: Make) -> None:
+    root = make("ann/yes/1.wav", "ann/yes/2.WAV", "ann/yes/3.Wav", "ann/yes/4.mp3")
+    found = read(root)
+    assert [Path(u.audio_filepath).name for u in found.utterances] == ["1.wav", "2.WAV", "3.Wav"]
+    assert found.gaps == ()
+    assert len(read(root, pattern="{speaker}/{word}/{take}.WAV").utterances) == 3
+
+
 def test_microphones_share_a_production(make: Make) -> None:
     names = [f"ann_{word}_{take}_{mic}.wav" for word in ("yes", "no") for take in range(10) for mic in ("near", "far")]
     found = read(make(*names), pattern="{speaker}_{word}_{take}_{microphone}.wav")

@@ -30,6 +30,12 @@ def test_the_folder_of_the_recordings_does_as_well(digits_folder: Path) -> None:
     assert read(digits_folder / "recordings") == read(digits_folder)
 
 
+def test_the_ending_may_be_in_capitals(tmp_path: Path) -> None:
+    for name in ("3_ann_1.wav", "3_ann_2.WAV"):
+        (tmp_path / name).touch()
+    assert [Path(u.audio_filepath).name for u in read(tmp_path).utterances] == ["3_ann_1.wav", "3_ann_2.WAV"]
+
+
 def test_production_ids_are_unique_over_speakers(digits_folder: Path) -> None:
     utterances = read(digits_folder).utterances
     assert len({u.production_id for u in utterances}) == len(utterances)

@@ -39,6 +39,17 @@ def add_session(tmp_path: Path, write_wav: Callable[..., Path]) -> Add:
     return add
 
 
+def test_endings_may_be_in_capitals(add_session: Add) -> None:
+    root = add_session("F01/Session1")
+    session = root / "F01" / "Session1"
+    for path in (session / "wav_headMic" / "0002.wav", session / "prompts" / "0003.txt"):
+        path.rename(path.with_suffix(path.suffix.upper()))
+    (session / "wav_headMic" / "._0005.WAV").touch()
+    found = read(root)
+    assert [u.utt_id for u in found.utterances] == [f"F01_Session1_{number}_head" for number in SPOKEN]
+    assert Path(found.utterances[0].audio_filepath).name == "0002.WAV"
+
+
 def test_an_utterance_in_every_field(add_session: Add) -> None:
     root = add_session("F01/Session1")
     utterances = {u.utt_id: u for u in read(root).utterances}
