@@ -64,6 +64,27 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_text(path: Path) -> str:
+    """Reads UTF-8 text.
+
+    Raises:
+        KdspeechError: the file is missing, cannot be read or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise KdspeechError(f"{path} does not exist.") from error
+    except OSError as error:
+        raise KdspeechError(f"cannot read {path}: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        before, found = error.object[: error.start], error.object[error.start]
+        line = before.count(b"\n") + 1
+        raise KdspeechError(
+            f"{path}, line {line}: expected text in UTF-8, found the byte 0x{found:02x}. Save it as UTF-8: in an editor, "
+            "or with `iconv -f latin1 -t utf-8`."
+        ) from error
+
+
 def read_json(path: Path) -> Any:
     """Reads a JSON file.
 
@@ -71,9 +92,7 @@ def read_json(path: Path) -> Any:
         KdspeechError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise KdspeechError(f"{path} does not exist.") from error
+        return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise KdspeechError(f"{path} is not valid JSON (line {error.lineno}: {error.msg}).") from error
 

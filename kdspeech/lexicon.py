@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kdspeech.errors import ConfigError
-from kdspeech.files import read_json, sha256_of_text, write_json
+from kdspeech.files import read_json, read_text, sha256_of_text, write_json
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Lexicon:
             return _from_json(read_json(path), path)
         if not path.exists():
             raise ConfigError(f"{path} does not exist; expected a word list, one word a line.")
-        words: Sequence[str] = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        words: Sequence[str] = [line.strip() for line in read_text(path).splitlines()]
         return cls(tuple(word for word in words if word))
 
 

@@ -12,6 +12,7 @@ from yaml import YAMLError
 
 from kdspeech.config import Recipe
 from kdspeech.errors import ConfigError
+from kdspeech.files import read_text
 
 
 def recipe_names() -> list[str]:
@@ -35,7 +36,7 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
         text = resources.files("kdspeech.recipes").joinpath(f"{name_or_path}.yaml").read_text(encoding="utf-8")
         stem = name_or_path
     elif Path(name_or_path).is_file():
-        text, stem = Path(name_or_path).read_text(encoding="utf-8"), Path(name_or_path).stem
+        text, stem = read_text(Path(name_or_path)), Path(name_or_path).stem
     else:
         raise ConfigError(
             f"there is no recipe {name_or_path!r}: neither a YAML file nor one of {', '.join(recipe_names())}."

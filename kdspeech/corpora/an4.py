@@ -12,6 +12,7 @@ from kdspeech.corpora.reader import ReadCorpus, Reader, check_folder, named
 from kdspeech.corpora.splits import hold_back
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ManifestError
+from kdspeech.files import read_text
 
 _TRANSCRIPT = re.compile(r"(?:<s>)?(?P<text>[^<>()]*)(?:</s>)?\s*\((?P<utt_id>[^()\s]+)\)\s*")
 _ENDINGS = (".sph", ".wav")  # as distributed, and as recipes convert it
@@ -55,7 +56,7 @@ def read(root: Path) -> ReadCorpus:
 def _lines(path: Path) -> list[str]:
     if not path.is_file():
         raise ManifestError(f"{path} does not exist. Name AN4's folder, the one that holds etc/ and wav/, with --root.")
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
 def _transcripts(path: Path) -> dict[str, str]:

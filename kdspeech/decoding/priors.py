@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kdspeech.errors import ConfigError
+from kdspeech.files import read_text
 from kdspeech.lexicon import Lexicon
 
 
@@ -17,7 +18,7 @@ def load_priors(path: Path, lexicon: Lexicon) -> Mapping[str, float]:
     if not path.exists():
         raise ConfigError(f"{path} does not exist; expected word priors, `word<TAB>weight` lines.")
     weights: dict[str, float] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip():
             continue
         word, _, text = line.rpartition("\t")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from kdspeech.corpora.homophones import HOMOPHONES
 from kdspeech.errors import ConfigError
+from kdspeech.files import read_text
 from kdspeech.lexicon import Lexicon
 
 ENGLISH = "english"
@@ -26,7 +27,7 @@ def read_homophones(source: str | None) -> tuple[tuple[str, ...], ...]:
     if path.suffix == ".json":
         groups = Lexicon.load(path).homophones
     elif path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
         groups = tuple(tuple(line.replace(",", " ").split()) for line in lines if line.strip())
     else:
         raise ConfigError(f"homophones: {source!r} is no file and not {ENGLISH!r}.")

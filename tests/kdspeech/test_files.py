@@ -2,20 +2,26 @@
 
 import contextlib
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from kdspeech.decoding.priors import load_priors
 from kdspeech.errors import KdspeechError
 from kdspeech.files import (
     atomic_path,
     check_writable,
     read_json,
+    read_text,
     sha256_of_file,
     sha256_of_folder,
     write_json,
     write_text,
 )
+from kdspeech.lexicon import Lexicon
+from kdspeech.recipe_file import load_recipe
+from kdspeech.scoring.homophone_files import read_homophones
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -62,6 +68,31 @@ def test_json_errors_name_the_file_and_the_line(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{\n"a": }')
     with pytest.raises(KdspeechError, match=r"a\.json is not valid JSON \(line 2"):
         read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        read_text,
+        Lexicon.load,
+        lambda path: read_homophones(str(path)),
+        lambda path: load_priors(path, Lexicon(("a",))),
+        lambda path: load_recipe(str(path)),
+    ],
+)
+def test_text_that_is_not_utf_8_is_named_with_its_line(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    path = tmp_path / "words.txt"
+    path.write_bytes("a\ncafé\n".encode("latin-1"))
+    with pytest.raises(KdspeechError, match=r"words\.txt, line 2: expected .* UTF-8, found the byte 0xe9\. .*iconv"):
+        read(path)
+
+
+def test_json_that_is_not_utf_8_is_named_too(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes('{"words": ["café"]}'.encode("utf-16"))
+    with pytest.raises(KdspeechError, match=r"a\.json, line 1: .* found the byte 0xff"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(KdspeechError, match=f"cannot read {tmp_path}"):
+        read_text(tmp_path)
 
 
 def test_the_hash_of_a_file_is_sha256(tmp_path: Path) -> None:

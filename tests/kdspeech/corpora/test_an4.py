@@ -11,7 +11,7 @@ from kdspeech.audio import load_audio
 from kdspeech.corpora.an4 import read
 from kdspeech.corpora.prepare import prepare
 from kdspeech.corpora.utterance import Utterance
-from kdspeech.errors import ManifestError
+from kdspeech.errors import KdspeechError, ManifestError
 from kdspeech.workspace import Workspace
 
 TRAIN = {
@@ -117,6 +117,12 @@ def test_missing_recordings_and_transcripts_are_counted(an4: Path) -> None:
 def test_a_line_that_is_no_transcript(an4: Path) -> None:
     (an4 / "etc" / "an4_test.transcription").write_text("RUBOUT G M E\n")
     with pytest.raises(ManifestError, match=r"an4_test\.transcription: expected a line like .*found 'RUBOUT G M E'"):
+        read(an4)
+
+
+def test_a_list_that_is_not_utf_8(an4: Path) -> None:
+    (an4 / "etc" / "an4_test.transcription").write_bytes(b"CAF\xc9 (an406-fcaw-b)\n")
+    with pytest.raises(KdspeechError, match=r"an4_test\.transcription, line 1: expected text in UTF-8"):
         read(an4)
 
 
