@@ -126,13 +126,26 @@ class RunFolder:
             RunError: the run was begun with others.
         """
         if self.targets_path.exists():
-            faults = differences(read_json(self.targets_path), plain(details))
-            if faults:
-                raise RunError(
-                    f"{self.path} was begun with other targets: {'; '.join(faults[:8])}. The dumps have changed since: "
-                    "redo the run with --force."
-                )
+            self._check_targets(read_json(self.targets_path), details)
         write_json(self.targets_path, details)
+
+    def check_dump(self, dump: Mapping[str, Any]) -> None:
+        """Compares how targets are stored, which `config.json` does not say, with how the run's targets were.
+
+        Raises:
+            RunError: the run was begun with others.
+        """
+        kept = read_json(self.targets_path).get("dump") if self.targets_path.exists() else None
+        if kept is not None:
+            self._check_targets({"dump": kept}, {"dump": dump})
+
+    def _check_targets(self, kept: Mapping[str, Any], details: Mapping[str, Any]) -> None:
+        faults = differences(kept, plain(details))
+        if faults:
+            raise RunError(
+                f"{self.path} was begun with other targets: {'; '.join(faults[:8])}. The dumps have changed since: "
+                "redo the run with --force."
+            )
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Marks the run as done."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kdspeech import console
-from kdspeech.config import Recipe, TargetConfig
+from kdspeech.config import DumpConfig, Recipe, TargetConfig
 from kdspeech.dumps.dump_teachers import dump_kinds
 from kdspeech.errors import ConfigError
 from kdspeech.files import read_json, sha256_of_text, write_json
@@ -91,6 +91,11 @@ def targets_path(workspace: Workspace, recipe_name: str, held_out: str, details:
     return workspace.targets_dir / recipe_name / held_out / f"{name}.safetensors"
 
 
+def dump_settings(config: DumpConfig) -> dict[str, Any]:
+    """How targets are stored, as their details say it."""
+    return {"top_k": config.top_k, "dtype": config.dtype}
+
+
 def _open_fold(workspace: Workspace, held_out: str, recipe: Recipe, teachers: Sequence[str]) -> TeacherRows:
     """The fold's part of the store, after the proof that the held-out speaker is in none of it."""
     workspace.check_speakers([held_out])
@@ -136,7 +141,7 @@ def _details(sources: TeacherRows, recipe: Recipe, temperatures: Temperatures | 
         "held_out": sources.fold.held_out,
         "teachers": {card.teacher_id: card.checkpoint_sha256 for card in sources.cards},
         "settings": recipe.targets.model_dump(),
-        "dump": {"top_k": recipe.dump.top_k, "dtype": recipe.dump.dtype},
+        "dump": dump_settings(recipe.dump),
         "inputs": sources.payloads,
         "utterances_sha256": sha256_of_text("\n".join(sources.utterances)),
     }

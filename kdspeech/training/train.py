@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kdspeech import console
-from kdspeech.choices import MODES, Mode
-from kdspeech.config import Recipe, StudentConfig
+from kdspeech.choices import MODES, LossTerm, Mode
+from kdspeech.config import PseudoLabelConfig, Recipe, StudentConfig
 from kdspeech.errors import ConfigError, RunError
 from kdspeech.files import sha256_of_file
 from kdspeech.folds import Fold, FoldProof, Provenance, make_fold
@@ -19,7 +19,7 @@ from kdspeech.pretraining.pretrained import resolve_student
 from kdspeech.protocols import StudentFamily, TeacherCard
 from kdspeech.runs import RunFolder
 from kdspeech.supervision import ALL_LABELS, Supervision
-from kdspeech.targets.aggregate import aggregate, switched_targets
+from kdspeech.targets.aggregate import aggregate, dump_settings, switched_targets
 from kdspeech.targets.speaking import Turns, check_one_vocabulary
 from kdspeech.targets.target_set import TargetSet
 from kdspeech.teaching.student_folder import is_student_folder
@@ -29,6 +29,8 @@ from kdspeech.training.preflight import check_frames, check_targets
 from kdspeech.training.self_labelling import make_labeller, taught_texts, taught_words, unlabelled_recordings
 from kdspeech.training.stage_runner import LOOP_VERSION, StageRunner, TrainingTask, has_term, learns_frames
 from kdspeech.workspace import Workspace
+
+_NBEST: tuple[LossTerm, ...] = ("nbest_ctc", "nbest_cross_entropy")
 
 
 def train(
@@ -78,6 +80,7 @@ def train(
     config = run_config(workspace, held_out, mode, recipe, cards, seed, checkpoint_sha256(start), supervision)
     begun = not force and run.exists_with(config)
     if begun and run.is_finished:
+        run.check_dump(dump_settings(recipe.dump))
         console.remark(f"{run.path} is finished: skipped. Redo it with --force.")
         return run.path
     check_speaking(workspace, mode, recipe, cards, supervision)
@@ -93,7 +96,7 @@ def train(
     if has_term(recipe, mode, "word_kl"):
         word_targets = taught_words(workspace, cards, [*labelled, *unlabelled], fold, recipe, turns)
     hypotheses = None
-    if has_term(recipe, mode, "nbest_ctc") or has_term(recipe, mode, "nbest_cross_entropy"):
+    if any(has_term(recipe, mode, term) for term in _NBEST):
         hypotheses = taught_texts(workspace, cards, [*labelled, *unlabelled], recipe)
     if supervision.adapt:
         proof = proof.with_adaptation(sum(u.speaker == held_out for u in unlabelled))
@@ -208,6 +211,11 @@ def run_config(
                 f"recipe {recipe.name}: stage {stage['name']!r} has no losses for mode {mode!r}. Add them."
             )
         stage["losses"] = stage["losses"][mode]
+    pseudo_labels = recipe.pseudo_labels.model_dump(mode="json")
+    weighs_words = any(has_term(recipe, mode, term) for term in ("word_kl", *_NBEST))
+    own_weight = recipe.pseudo_labels.own_weight if weighs_words and supervision == ALL_LABELS else None
+    if own_weight == PseudoLabelConfig().own_weight:
+        own_weight = None  # not written down, so that runs of earlier versions count as the same
     return {
         "recipe": recipe.name,
         "held_out": held_out,
@@ -218,11 +226,8 @@ def run_config(
         "training": recipe.training.model_dump(mode="json", exclude={"audio_cache_mb"}),
         "stages": stages,
         "targets": None if mode == "labels" else recipe.targets.model_dump(mode="json"),
-        "unlabelled": (
-            None
-            if supervision == ALL_LABELS
-            else {**asdict(supervision), "pseudo_labels": recipe.pseudo_labels.model_dump(mode="json")}
-        ),
+        "unlabelled": None if supervision == ALL_LABELS else {**asdict(supervision), "pseudo_labels": pseudo_labels},
+        **({"pseudo_labels": {"own_weight": own_weight}} if own_weight is not None else {}),
         "inputs": {
             "manifest": sha256_of_file(workspace.manifest_path),
             "vocabulary": workspace.vocabulary.sha256,

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from kdspeech.config import Recipe
+from kdspeech.config import PseudoLabelConfig, Recipe
 from kdspeech.dumps.dump_teachers import dump_teachers
-from kdspeech.errors import ConfigError, VocabularyError
+from kdspeech.errors import ConfigError, RunError, VocabularyError
 from kdspeech.files import read_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.runs import RunFolder
@@ -96,6 +96,29 @@ def test_settings_at_their_default_are_not_written_down(tmp_path: Path, vocabula
     config = read_json(fit(make(tmp_path, vocabulary), "decoder-kd", recipe_with()).config_path)
     assert not set(config["targets"]) & {"who", "own_weight", "min_agreement", "calibrate", "switch", "over", "blank"}
     assert "speakers" not in config["training"]
+
+
+def test_the_own_teachers_weight_is_written_down_where_words_are_weighed(
+    tmp_path: Path, vocabulary: Vocabulary
+) -> None:
+    workspace = make(tmp_path, vocabulary)
+    other = {"pseudo_labels": PseudoLabelConfig(own_weight=2.0)}
+    run = fit(workspace, "ctc-kd", recipe_with())  # learns words
+    assert "pseudo_labels" not in run.config()
+    with pytest.raises(RunError, match=r"pseudo_labels was None, now {'own_weight': 2.0}"):
+        fit(workspace, "ctc-kd", recipe_with().model_copy(update=other))
+    fit(workspace, "decoder-kd", recipe_with())  # does not
+    fit(workspace, "decoder-kd", recipe_with().model_copy(update=other))
+
+
+def test_targets_that_are_stored_otherwise_are_another_run(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    workspace, recipe = make(tmp_path, vocabulary), recipe_with()
+    fit(workspace, "decoder-kd", recipe)
+    sparse = recipe.model_copy(update={"dump": recipe.dump.model_copy(update={"top_k": 3})})
+    with pytest.raises(RunError, match=r"other targets: dump\.top_k was None, now 3"):
+        fit(workspace, "decoder-kd", sparse)
+    fit(workspace, "decoder-kd", sparse, force=True)
+    fit(workspace, "decoder-kd", sparse)
 
 
 def test_a_killed_run_hears_the_same_teachers_in_turn(tmp_path: Path, vocabulary: Vocabulary) -> None:
