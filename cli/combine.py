@@ -8,6 +8,7 @@ import click
 from kdspeech.cli.options import quiet_option
 from kdspeech.cli.score import (
     FILE,
+    check_reference_format,
     homophones_option,
     hypothesis_format_option,
     out_option,
@@ -33,7 +34,9 @@ from kdspeech.scoring.formats.registry import WRITABLE
     help="ROVER's weight of frequency against confidence.",
 )
 @click.option(
-    "--null-confidence", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="ROVER's of saying nothing."
+    "--null-confidence",
+    type=click.FloatRange(0, 1),
+    help="ROVER's of saying nothing, with --alpha below 1.  [default: 0.5]",
 )
 @hypothesis_format_option
 @reference_format_option
@@ -48,7 +51,7 @@ def command(
     hypotheses_out: Path | None,
     write_format: str | None,
     alpha: float,
-    null_confidence: float,
+    null_confidence: float | None,
     hypothesis_format: str | None,
     reference_format: str | None,
     rules: tuple[str, ...] | None,
@@ -63,6 +66,12 @@ def command(
     \b
     kdspeech combine a.trn b.trn c.trn --ref workspace/manifests/manifest.jsonl --write combined.trn
     """
+    check_reference_format(reference, reference_format)
+    if write_format is not None and hypotheses_out is None:
+        raise click.UsageError("--write-format needs --write FILE.")
+    if null_confidence is not None and alpha == 1:
+        raise click.UsageError("--null-confidence has no meaning with --alpha 1, which weighs by frequency alone.")
+
     from kdspeech import console
     from kdspeech.combination.combine import combine
     from kdspeech.combination.rover import RoverOptions
@@ -75,7 +84,7 @@ def command(
         reference=reference,
         hypotheses_out=hypotheses_out,
         format_out=write_format,
-        rover_options=RoverOptions(alpha, null_confidence),
+        rover_options=RoverOptions(alpha) if null_confidence is None else RoverOptions(alpha, null_confidence),
         rules=choose_rules(rules),
         homophones=read_homophones(homophones),
         hypothesis_format=hypothesis_format,

@@ -7,6 +7,7 @@ import click
 from kdspeech.cli.options import quiet_option
 from kdspeech.cli.score import (
     FILE,
+    check_reference_format,
     homophones_option,
     hypothesis_format_option,
     out_option,
@@ -52,6 +53,8 @@ def command(
     kdspeech compare a.trn b.trn --ref workspace/manifests/manifest.jsonl
     kdspeech compare 'workspace/runs/*/*/labels/*/results-ctc.json' 'workspace/runs/*/*/ctc-kd/*/results-ctc.json'
     """
+    check_reference_format(reference, reference_format)
+
     from kdspeech import console
     from kdspeech.scoring.homophone_files import read_homophones
     from kdspeech.scoring.normalise import choose_rules

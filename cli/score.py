@@ -28,6 +28,14 @@ homophones_option = click.option(
     help="Count words that sound alike as one: a workspace's lexicon.json, a text file with one group a line, or the "
     "built-in English groups.",
 )
+
+
+def check_reference_format(reference: Path | None, reference_format: str | None) -> None:
+    """Raises click.UsageError for a form of references where no file of references is named."""
+    if reference is None and reference_format is not None:
+        raise click.UsageError("--ref-format needs --ref; --format names the form of files that hold both.")
+
+
 strict_option = click.option("--strict", is_flag=True, help="Refuse missing and extra ids instead of counting them.")
 out_option = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="JSON file for all of it.")
 
@@ -66,6 +74,9 @@ def command(
     kdspeech score workspace/manifests/manifest.jsonl hypotheses.trn
     kdspeech score wer_test.txt --homophones english --out scores.json
     """
+    if hypothesis_format is not None and not hypotheses:
+        raise click.UsageError("--format is HYP's, and there is none; --ref-format names the form of REF.")
+
     from kdspeech import console
     from kdspeech.scoring.homophone_files import read_homophones
     from kdspeech.scoring.normalise import choose_rules

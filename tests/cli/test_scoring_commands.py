@@ -63,6 +63,33 @@ def test_combine(files: Path, run_cli: Run) -> None:
     assert Path("both.tsv").read_text().splitlines()[0] == "s0_0\tone"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("score", "ref.csv", "--format", "trn"), "--format is HYP's"),
+        (("compare", "a.trn", "b", "--ref-format", "csv"), "--ref-format needs --ref"),
+        (("combine", "a.trn", "b", "--ref-format", "csv"), "--ref-format needs --ref"),
+        (("combine", "a.trn", "b", "--write-format", "trn"), "--write-format needs --write"),
+        (("combine", "a.trn", "b", "--null-confidence", 0.3), "--null-confidence has no meaning with --alpha 1"),
+    ],
+)
+def test_an_option_without_effect_is_refused(
+    files: Path, run_cli: Run, arguments: tuple[object, ...], message: str
+) -> None:
+    done = run_cli(*arguments)
+    assert (done.exit_code, message in done.stderr.replace("\n", " ")) == (2, True), done.stderr
+
+
+def test_null_confidence_reaches_rover(files: Path, run_cli: Run) -> None:
+    """Two systems against one that says nothing more: the silence wins where it is surer."""
+    Path("long.csv").write_text("utt_id,hypothesis,confidence\nu,one two,0.6\n")
+    Path("short.csv").write_text("utt_id,hypothesis,confidence\nu,one,0.6\n")
+    for confidence, said in ((0.9, "one"), (0.1, "one two")):
+        weights = ("--alpha", 0, "--null-confidence", confidence, "--method", "rover", "--write", "both.trn")
+        assert run_cli("combine", "long.csv", "short.csv", *weights).exit_code == 0
+        assert Path("both.trn").read_text() == f"{said} (u)\n"
+
+
 def test_wrong_usage(files: Path, run_cli: Run) -> None:
     assert run_cli("score", "ref.csv", "b", "--format", "docx").exit_code == 2
     assert run_cli("compare", "a.trn").exit_code == 2
