@@ -102,7 +102,8 @@ def command(
     for fault in found.unheard:
         console.warn(fault.reason)
     if out is not None:
-        console.result(f"{len(found.transcripts)} recordings: {out}")
+        say = console.remark if as_json else console.result  # standard output holds JSON Lines alone
+        say(f"{len(found.transcripts)} recordings: {out}")
     if found.unheard:
         console.warn(f"{len(found.unheard)} of {len(sources)} recordings could not be transcribed.")
         click.get_current_context().exit(1)

@@ -40,7 +40,7 @@ def test_json_lines_to_a_file_and_to_standard_output(workspace: Workspace, run_c
     assert done.exit_code == 0
     rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [row["hypothesis"] for row in rows] == [u.text for u in workspace.utterances[:3]]
-    assert done.stdout.startswith(out.read_text(encoding="utf-8"))
+    assert done.stdout == out.read_text(encoding="utf-8")
     assert "holds no calibration" in done.stderr
 
 
