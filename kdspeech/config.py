@@ -269,6 +269,12 @@ class Recipe(Strict):
             terms = sorted(term for term in used if term.startswith(prefix))
             if terms and not value:
                 raise ValueError(f"the loss terms {', '.join(terms)} need {setting}")
+        for stage in self.stages:
+            if "encoder" not in stage.train and any(terms.get("consistency", 0) > 0 for terms in stage.losses.values()):
+                raise ValueError(
+                    f"stage {stage.name!r} does not train the encoder, and a frozen one hears two views of a recording "
+                    "alike: name the loss term consistency in a stage that trains it"
+                )
         return self
 
     @property

@@ -3,7 +3,7 @@
 import pytest
 
 from kdspeech.errors import ConfigError
-from kdspeech.recipe_file import load_recipe
+from kdspeech.recipe_file import load_recipe, recipe_names
 
 _SMALL = "conformer_xs_from_speechbrain"
 
@@ -92,3 +92,13 @@ def test_terms_without_what_they_need_are_refused(term: str, overrides: tuple[st
     with pytest.raises(ConfigError, match=f"the loss terms {term} need .*{needed}"):
         load_recipe("conformer_xs_from_speechbrain", (f"{weight}=0.1", *overrides))
     load_recipe("conformer_xs_from_speechbrain", (f"{weight}=0", *overrides))
+
+
+def test_a_frozen_encoder_hears_no_two_views() -> None:
+    """The last stage of every shipped recipe trains the encoder, the first one may not."""
+    with pytest.raises(ConfigError, match=r"stage 'frozen-encoder' does not train the encoder.*consistency"):
+        load_recipe("conformer_xs_from_pretrained", ("stages.0.losses.ctc-kd.consistency=1",))
+    for name in recipe_names():
+        last = len(load_recipe(name).stages) - 1
+        changed = load_recipe(name, (f"stages.{last}.losses.ctc-kd.consistency=1",))
+        assert changed.stages[last].losses["ctc-kd"]["consistency"] == 1
