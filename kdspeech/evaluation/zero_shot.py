@@ -1,7 +1,8 @@
 """The student's published encoder as it comes, with its own CTC head and vocabulary."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,6 +17,7 @@ from kdspeech.files import read_json, sha256_of_text, write_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.protocols import Teacher, TeacherRegistry
 from kdspeech.scoring.score import Scores, score_texts
+from kdspeech.teaching.teacher_folder import CARD_NAME, read_teacher_card
 from kdspeech.workspace import Workspace
 
 _BATCH = 32  # utterances scored at a time
@@ -35,7 +37,7 @@ def zero_shot(
         By held-out speaker and decode mode: greedy, and lexicon where the encoder's pieces spell the words. None, with
         a warning, if the encoder has no CTC head.
     """
-    folder = workspace.root / "teachers" / "zero-shot"
+    folder = _folder(workspace)
     try:
         teachers.register_teacher("zero-shot", f"nemo:{encoder}", folder)
         teacher = teachers.load_teacher(folder)
@@ -54,14 +56,36 @@ def _fold_scores(workspace: Workspace, teacher: Teacher, fold: str) -> dict[Deco
     return {mode: score_texts(references, texts[mode]) for mode in modes if mode in texts}
 
 
-def kept_zero_shot(workspace: Workspace, held_out: str) -> Texts:
-    """The texts that `zero_shot` kept of a speaker's recordings as they are now; none if it was not run on them."""
+def starting_checkpoint(workspace: Workspace, config: Mapping[str, Any]) -> str | None:
+    """SHA-256 of the encoder from which the run of this config.json started.
+
+    None from scratch, and for a published name unless it is the one that `zero_shot` has scored last.
+    """
+    name, checkpoint_sha256 = config["student"].get("encoder"), config["inputs"].get("encoder")
+    if checkpoint_sha256 is None and name is not None and (_folder(workspace) / CARD_NAME).exists():
+        card = read_teacher_card(_folder(workspace))
+        checkpoint_sha256 = card.checkpoint_sha256 if card.source == name else None
+    return None if checkpoint_sha256 is None else str(checkpoint_sha256)
+
+
+def kept_zero_shot(workspace: Workspace, held_out: str, checkpoints: Collection[str | None]) -> Texts:
+    """The texts that `zero_shot` kept of a speaker's recordings as they are now; none if it was not run on them.
+
+    Args:
+        checkpoints: of `starting_checkpoint`; what another encoder heard is not asked for.
+    """
     path, utterances = _path(workspace, held_out), _spoken_by(workspace, held_out)
     if not path.exists():
         return {}
     row = read_json(path)
-    texts: Texts = row["texts"] if row["made_of"]["utterances_sha256"] == _digest(utterances) else {}
+    made_of = row["made_of"]
+    fits = made_of["utterances_sha256"] == _digest(utterances) and made_of["checkpoint_sha256"] in checkpoints
+    texts: Texts = row["texts"] if fits else {}
     return texts
+
+
+def _folder(workspace: Workspace) -> Path:
+    return workspace.root / "teachers" / "zero-shot"
 
 
 def _path(workspace: Workspace, fold: str) -> Path:

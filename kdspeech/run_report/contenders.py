@@ -1,6 +1,6 @@
 """Who is compared on a page: students, and what a new speaker gets without one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +12,7 @@ from kdspeech.combination.vote import vote
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import StoreError
 from kdspeech.evaluation.baselines import teacher_answers
-from kdspeech.evaluation.zero_shot import kept_zero_shot
+from kdspeech.evaluation.zero_shot import kept_zero_shot, starting_checkpoint
 from kdspeech.run_report.subject import Subject
 from kdspeech.scoring.normalise import normalise
 from kdspeech.scoring.score import Scores, score_texts
@@ -111,7 +111,8 @@ def _baselines(workspace: Workspace, subjects: Sequence[Subject]) -> tuple[list[
     parts: dict[tuple[str, str], list[Contender]] = {}
     reasons = []
     for held_out in dict.fromkeys(s.held_out for s in subjects if s.utterances):
-        found = _zero_shot(workspace, held_out)
+        starts = {starting_checkpoint(workspace, s.config) for s in subjects if s.held_out == held_out}
+        found = _zero_shot(workspace, held_out, starts)
         try:
             found += _of_teachers(workspace, store, held_out)
         except StoreError as error:
@@ -121,13 +122,13 @@ def _baselines(workspace: Workspace, subjects: Sequence[Subject]) -> tuple[list[
     return [_joined(found) for found in parts.values()], reasons
 
 
-def _zero_shot(workspace: Workspace, held_out: str) -> list[Contender]:
-    """The students' encoder before any training, where `loso` or `pretrain` has decoded it."""
+def _zero_shot(workspace: Workspace, held_out: str, starts: Collection[str | None]) -> list[Contender]:
+    """The encoder from which a student started, before any training, where `loso` or `pretrain` has decoded it."""
     references = {u.utt_id: u.text for u in workspace.utterances if u.speaker == held_out}
     spoken = {utt_id: normalise(text) for utt_id, text in references.items()}
     return [
         Contender("zero-shot encoder", BASELINE, mode, _right(spoken, texts), score_texts(references, texts))
-        for mode, texts in kept_zero_shot(workspace, held_out).items()
+        for mode, texts in kept_zero_shot(workspace, held_out, starts).items()
     ]
 
 

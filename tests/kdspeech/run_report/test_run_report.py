@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from kdspeech.run_report.contenders import make_field
 from kdspeech.run_report.rates import charts_by, differences, headline
 from kdspeech.run_report.report import report_path, write_report
 from kdspeech.run_report.subject import load_subjects
+from kdspeech.teaching.teacher_folder import read_teacher_card, write_teacher_card
 from kdspeech.workspace import Workspace
 from tests.doubles import FakeStudents, PublishedTeachers
 
@@ -48,6 +50,8 @@ def test_the_headline_is_the_mean_over_speakers(made: Workspace) -> None:
 def test_the_encoder_as_it_came_is_a_baseline_where_it_was_decoded(workspace: Workspace) -> None:
     """anna's teacher stands for the published encoder: it understands her and is deaf to bert."""
     zero_shot(workspace, "anna", PublishedTeachers(), ["anna", "bert"])
+    for run in _runs(workspace, "anna", "bert"):
+        start_from(run, "anna.nemo", read_teacher_card(workspace.teacher_dir("anna")).checkpoint_sha256)
     field, _ = make_field(workspace, load_subjects(workspace, _runs(workspace, "anna", "bert")))
     rows = {(row[0], row[1]): row for row in headline(field).rows}
     assert rows["zero-shot encoder", "greedy CTC"][2] == "50.0"
@@ -58,6 +62,32 @@ def test_the_encoder_as_it_came_is_a_baseline_where_it_was_decoded(workspace: Wo
     write_json(kept, {**row, "made_of": {**row["made_of"], "utterances_sha256": "of other recordings"}})
     field, _ = make_field(workspace, load_subjects(workspace, _runs(workspace, "anna")))
     assert "zero-shot encoder" not in {contender.name for contender in field.contenders}
+
+
+def start_from(run: Path, encoder: str | None, sha256: str | None) -> None:
+    """As if the run had started there."""
+    config = read_json(run / "config.json")
+    config["student"]["encoder"], config["inputs"]["encoder"] = encoder, sha256
+    write_json(run / "config.json", config)
+
+
+def test_another_recipes_encoder_is_no_baseline(workspace: Workspace) -> None:
+    zero_shot(workspace, "anna", PublishedTeachers(), ["anna"])
+    (run,) = _runs(workspace, "anna")
+
+    def shown() -> bool:
+        field, _ = make_field(workspace, load_subjects(workspace, [run]))
+        return "zero-shot encoder" in {contender.name for contender in field.contenders}
+
+    assert not shown()  # from scratch
+    start_from(run, "other.nemo", "of another file")
+    assert not shown()
+    published = workspace.root / "teachers" / "zero-shot"
+    write_teacher_card(published, replace(read_teacher_card(published), source="nvidia/anna"))
+    start_from(run, "nvidia/bert", None)
+    assert not shown()
+    start_from(run, "nvidia/anna", None)
+    assert shown()
 
 
 def test_bars_by_speaker_and_band(made: Workspace) -> None:
