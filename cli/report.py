@@ -4,17 +4,14 @@ from pathlib import Path
 
 import click
 
-from kdspeech.choices import MODES, Mode
-from kdspeech.cli.options import adapt_option, common_options, labels_option
+from kdspeech.choices import Mode
+from kdspeech.cli.options import common_options
+from kdspeech.cli.run_options import chosen_run, fitting_run_options
 
 
 @click.command("report")
 @click.argument("runs", nargs=-1, metavar="[RUN]...", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--held-out", metavar="SPEAKER", help="Of the newest run that fits: the speaker it never heard.")
-@click.option("--mode", type=click.Choice(MODES), help="Training mode of the run.  [default: the newest run's]")
-@labels_option
-@adapt_option
-@click.option("--seed", type=int, help="Seed of the run.  [default: the newest run's]")
+@fitting_run_options
 @click.option("--decode-mode", metavar="NAME", help="How single answers are decoded.  [default: the first evaluated]")
 @click.option("--no-audio", is_flag=True, help="Leave the recordings out of the page.")
 @click.option(
@@ -44,23 +41,14 @@ def command(
     kdspeech report --held-out M08 --mode decoder-kd
     kdspeech report workspace/runs/*/*/labels/seed0 workspace/runs/*/*/decoder-kd/seed0
     """
-    from kdspeech import console, students
+    from kdspeech import students
     from kdspeech.run_report.report import print_report, write_report
-    from kdspeech.runs import find_run
-    from kdspeech.supervision import Supervision
     from kdspeech.workspace import Workspace
 
     place = Workspace(workspace)
-    supervision = Supervision(labels, adapt_unlabelled)
-    if runs and (held_out or mode or seed is not None or supervision != Supervision()):
+    if runs and (held_out or mode or seed is not None or labels != 1 or adapt_unlabelled):
         raise click.UsageError("Name run folders, or say by --held-out, --mode and --seed which one; not both.")
-    if mode is None and supervision != Supervision():
-        raise click.UsageError("--labels and --adapt-unlabelled need the run's --mode.")
-    if held_out is not None:
-        place.check_speakers([held_out])
     if not runs:
-        run = find_run(place, held_out=held_out, mode=mode, seed=seed, supervision=supervision, unfinished=True)
-        console.remark(f"Taking {run}, the newest run that fits.")
-        runs = (run,)
+        runs = (chosen_run(place, None, held_out, mode, labels, adapt_unlabelled, seed, unfinished=True),)
     path = write_report(place, runs, students=students, out=out, decode_mode=decode_mode, audio=not no_audio)
     print_report(path)

@@ -1,4 +1,4 @@
-"""The flags that choose a finished run, for every command that decodes with a student."""
+"""The flags that choose a run, for every command that decodes with a student or looks at one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +12,14 @@ from kdspeech.cli.options import adapt_option, labels_option
 if TYPE_CHECKING:
     from kdspeech.workspace import Workspace
 
-_OPTIONS = (
+_FITTING = (
     click.option("--held-out", metavar="SPEAKER", help="The speaker that the student never heard."),
     click.option("--mode", type=click.Choice(MODES), help="Training mode of the run.  [default: the newest run's]"),
     labels_option,
     adapt_option,
     click.option("--seed", type=int, help="Seed of the run.  [default: the newest run's]"),
+)
+_FINISHED = (
     click.option(
         "--run",
         type=click.Path(file_okay=False, path_type=Path),
@@ -33,11 +35,18 @@ _OPTIONS = (
 )
 
 
-def run_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the flags; the command gives all but --checkpoint to `chosen_run`."""
-    for option in reversed(_OPTIONS):
+def fitting_run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the flags that say which runs fit; the command gives them to `chosen_run`."""
+    for option in reversed(_FITTING):
         command = option(command)
     return command
+
+
+def run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Those, and the flags of a finished run; the command gives all but --checkpoint to `chosen_run`."""
+    for option in reversed(_FINISHED):
+        command = option(command)
+    return fitting_run_options(command)
 
 
 def decode_mode_option(default: DecodeMode | None = "ctc", default_text: str | bool = True) -> Callable[..., Any]:
@@ -81,8 +90,9 @@ def chosen_run(
     labels: float,
     adapt_unlabelled: bool,
     seed: int | None,
+    unfinished: bool = False,
 ) -> Path:
-    """The run that was named, or the newest finished one that fits.
+    """The run that was named, or the newest that fits: a finished one, unless `unfinished` ones will do.
 
     Raises:
         click.UsageError: flags that contradict each other.
@@ -100,6 +110,6 @@ def chosen_run(
     if held_out is not None:
         place.check_speakers([held_out])
     if run is None:
-        run = find_run(place, held_out=held_out, mode=mode, seed=seed, supervision=supervision)
-        console.remark(f"Taking {run}, the newest finished run that fits.")
+        run = find_run(place, held_out=held_out, mode=mode, seed=seed, supervision=supervision, unfinished=unfinished)
+        console.remark(f"Taking {run}, the newest {'' if unfinished else 'finished '}run that fits.")
     return run

@@ -21,7 +21,6 @@ SHUFFLED_ADVICE = (
 )
 _OTHERS = 100  # utterances read of each other speaker
 _SAMPLES = 4
-_BROKEN_WRA = 50.0  # %, as the recipes' dump.min_own_wra
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,13 @@ def check_dumps(case: Case) -> Finding:
             samples=worst.samples,
         )
     own = [r for r in readings if r.own]
-    weak = [r for r in own if r.wra < _BROKEN_WRA]
+    least = case.recipe.dump.min_own_wra
+    weak = [r for r in own if r.wra < least]
     if not weak:
         meaning = "Every teacher understands its own speaker, and its rows stand at their utterances."
         return Finding(CHECK, "ok", evidence, meaning, numbers=numbers)
     sound = {r.teacher for r in own} - {r.teacher for r in weak}
-    half = {r.teacher for r in own if r.wra >= _BROKEN_WRA} - sound
+    half = {r.teacher for r in own if r.wra >= least} - sound
     broken = {r.teacher for r in own} - sound - half
     verdict: Verdict = "warn" if sound or half else "fail"
     found = [f"{len(broken)} do not understand their OWN speaker: {', '.join(sorted(broken))}"] if broken else []

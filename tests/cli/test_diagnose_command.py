@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from kdspeech import students
 from kdspeech.corpora.utterance import write_manifest
 from kdspeech.files import read_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.recipe_file import load_recipe
+from kdspeech.supervision import Supervision
 from kdspeech.training.train import train
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
@@ -45,6 +47,16 @@ def test_the_newest_run_is_taken_and_the_table_printed(workspace: Workspace, run
     assert str(run / "diagnosis.json") in done.stdout
     verdicts = {finding["check"]: finding["verdict"] for finding in read_json(run / "diagnosis.json")["findings"]}
     assert (verdicts["teacher dumps"], verdicts["overfit one batch"]) == ("skipped", "skipped")
+
+
+def test_a_run_with_other_supervision_is_found_by_its_flags(workspace: Workspace, run_cli: RunCli) -> None:
+    adapted = train(
+        workspace, "bert", "labels", recipe=RECIPE, students=students, supervision=Supervision(0.5, adapt=True)
+    )
+    flags = ("--mode", "labels", "--labels", "0.5", "--adapt-unlabelled")
+    done = run_cli("diagnose", "--workspace", workspace.root, "--quick", *flags)
+    assert (done.exit_code, f"Taking {adapted}, the newest run" in done.stderr) == (0, True), done.stderr
+    assert run_cli("diagnose", "--workspace", workspace.root, "--labels", "0.5").exit_code == 2
 
 
 def test_a_failing_check_is_exit_code_1(workspace: Workspace, run_cli: RunCli) -> None:

@@ -247,6 +247,15 @@ def test_dumps_that_changed_after_the_run(workspace: Workspace) -> None:
     assert finding.numbers["shards that changed since"] == 8  # two teachers x two speakers x two kinds
 
 
+def test_the_recipe_says_when_a_teacher_is_broken(workspace: Workspace) -> None:
+    """Teachers that are always right fail a recipe that asks for more than that."""
+    path = find_run(workspace) / "recipe.yaml"
+    assert look(workspace).findings[1].verdict == "ok"
+    path.write_text(path.read_text().replace("min_own_wra: 50.0", "min_own_wra: 100.5"))
+    finding = look(workspace).findings[1]
+    assert (finding.check, finding.cause) == ("teacher dumps", "teachers that do not decode")
+
+
 def test_a_damaged_dump_is_a_finding(workspace: Workspace) -> None:
     for path in workspace.dumps_dir.glob("*/decoder/*.safetensors"):
         path.write_bytes(path.read_bytes()[:200])
