@@ -80,8 +80,8 @@ def read_text(path: Path) -> str:
         before, found = error.object[: error.start], error.object[error.start]
         line = before.count(b"\n") + 1
         raise KdspeechError(
-            f"{path}, line {line}: expected text in UTF-8, found the byte 0x{found:02x}. Save it as UTF-8: in an editor, "
-            "or with `iconv -f latin1 -t utf-8`."
+            f"{path}, line {line}: expected text in UTF-8, found the byte 0x{found:02x}. Save it as UTF-8: in an "
+            "editor, or with `iconv -f latin1 -t utf-8`."
         ) from error
 
 
