@@ -39,11 +39,6 @@ def configure(quiet: bool) -> None:
     _quiet = quiet
 
 
-def is_quiet() -> bool:
-    """True under --quiet."""
-    return _quiet
-
-
 def is_interactive() -> bool:
     """True where moving progress bars make sense."""
     return _err.is_terminal and not _quiet

@@ -1,4 +1,4 @@
-"""Independent jobs side by side: submitit's local processes, a SLURM cluster, or one after another in this process."""
+"""Independent jobs side by side in submitit's local processes, or one after another in this process."""
 
 import os
 import threading
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import submitit
 from submitit.core.utils import FailedJobError
@@ -15,8 +15,6 @@ from kdspeech import console
 from kdspeech.errors import KdspeechError
 
 _POLL_S = 0.2  # seconds between two looks at the running jobs
-
-Executor = Literal["local", "slurm"]
 
 
 def default_jobs(count: int) -> int:
@@ -30,7 +28,6 @@ def run_jobs(
     description: str,
     log_dir: Path,
     jobs: int,
-    executor: Executor = "local",
     counter: tuple[int, Callable[[], int]] | None = None,
 ) -> list[Any]:
     """Calls `function(*arguments[i])` for each i, at most `jobs` at a time.
@@ -51,9 +48,8 @@ def run_jobs(
     if jobs <= 1 or len(arguments) <= 1:
         return [function(*argument) for argument in console.track(arguments, description)]
     log_dir.mkdir(parents=True, exist_ok=True)
-    submitter = submitit.AutoExecutor(folder=log_dir, cluster=executor)
+    submitter = submitit.AutoExecutor(folder=log_dir, cluster="local")
     submitter.update_parameters(timeout_min=7 * 24 * 60, name=description.split()[0].lower())
-    owner = os.getpid() if executor == "local" else None
     waiting = list(enumerate(arguments))
     running: dict[int, submitit.Job[Any]] = {}
     results: dict[int, Any] = {}
@@ -64,7 +60,7 @@ def run_jobs(
             while waiting or running:
                 while waiting and len(running) < jobs:
                     index, argument = waiting.pop(0)
-                    running[index] = submitter.submit(_single_threaded, function, argument, owner)
+                    running[index] = submitter.submit(_single_threaded, function, argument, os.getpid())
                 for index, job in list(running.items()):
                     if job.done():
                         results[index] = _result_of(job, description)
@@ -86,11 +82,10 @@ class _Refusal:
     message: str
 
 
-def _single_threaded(function: Callable[..., Any], argument: tuple[Any, ...], owner: int | None) -> Any:
+def _single_threaded(function: Callable[..., Any], argument: tuple[Any, ...], owner: int) -> Any:
     import torch
 
-    if owner is not None:
-        threading.Thread(target=_end_with, args=(owner,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(owner,), daemon=True).start()
     torch.set_num_threads(1)
     console.configure(quiet=True)
     try:
