@@ -77,7 +77,7 @@ def _column(names: Sequence[str], wanted: Sequence[str]) -> int | None:
 
 
 def _recognises(_path: Path, head: str) -> bool:
-    """By its headings, so that a line of a Kaldi file with a comma is none; two columns with a tab are `tsv`."""
+    """By its headings, so that a line of a Kaldi file with a comma is none; two columns without headings are `tsv`."""
     heading = head.partition("\n")[0].strip()
     names = [name.strip().strip('"') for name in heading.split(_delimiter(heading))]
     texts = _column(names, HYPOTHESIS_NAMES + REFERENCE_NAMES)
