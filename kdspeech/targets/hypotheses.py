@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from kdspeech.choices import Who
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.protocols import ScoredText, TeacherCard
-from kdspeech.targets.speaking import loudness
+from kdspeech.targets.speaking import loudness, speaking
 from kdspeech.vocabulary import Vocabulary
 
 _MOST = 8  # texts kept of a recording, the heaviest
@@ -48,6 +49,7 @@ def read_hypotheses(
     utterances: Sequence[Utterance],
     vocabulary: Vocabulary,
     own_weight: float,
+    who: Who = "all",
 ) -> dict[str, list[WeightedText]]:
     """Every recording's pooled texts, by utterance id; a teacher counts `own_weight` on whom it was trained on.
 
@@ -55,18 +57,20 @@ def read_hypotheses(
     spell are left out.
 
     Raises:
+        ConfigError: on some speaker's recordings nobody would speak.
         StoreError: the store lacks a recording's hypotheses, or was made by another checkpoint.
     """
-    given: dict[TeacherCard, Mapping[str, object]] = {
-        card: dict(store.read(card.teacher_id, "hypotheses", utterances, checkpoint_sha256=card.checkpoint_sha256))
+    given: list[Mapping[str, object]] = [
+        dict(store.read(card.teacher_id, "hypotheses", utterances, checkpoint_sha256=card.checkpoint_sha256))
         for card in cards
-    }
+    ]
+    chosen = {s: speaking(cards, s, who) for s in dict.fromkeys(u.speaker for u in utterances)}
     found = {}
     for utterance in utterances:
-        heard = [
-            [text for text in _texts(rows[utterance.utt_id]) if _spells(vocabulary, text)] for rows in given.values()
-        ]
-        pooled = pooled_texts(heard, loudness(cards, utterance.speaker, own_weight))
+        teachers = chosen[utterance.speaker]
+        rows = [given[index][utterance.utt_id] for index in teachers]
+        heard = [[text for text in _texts(row) if _spells(vocabulary, text)] for row in rows]
+        pooled = pooled_texts(heard, loudness([cards[index] for index in teachers], utterance.speaker, own_weight))
         found[utterance.utt_id] = [
             WeightedText(tuple(vocabulary.encode(text)), share) for text, share in pooled.items()
         ]

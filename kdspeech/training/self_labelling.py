@@ -122,12 +122,14 @@ def taught_texts(
     """Utterance id -> the teachers' own hypotheses, weighted by how many say so; None without teachers.
 
     Raises:
-        StoreError: the store lacks hypotheses.
+        KdspeechError: the store lacks hypotheses, or nobody would speak.
     """
     if not cards:
         return None
-    store, own_weight = LogProbStore(workspace.dumps_dir), recipe.pseudo_labels.own_weight
-    return read_hypotheses(store, cards, utterances, workspace.vocabulary, own_weight)
+    config = recipe.targets
+    own_weight = config.own_weight if config.own_weight is not None else recipe.pseudo_labels.own_weight
+    store = LogProbStore(workspace.dumps_dir)
+    return read_hypotheses(store, cards, utterances, workspace.vocabulary, own_weight, config.who)
 
 
 def _fits(

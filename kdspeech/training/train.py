@@ -135,7 +135,8 @@ def check_speaking(
     """Refuses a choice of who speaks, and over what, that cannot be applied to what this run learns from.
 
     Raises:
-        ConfigError: frames pooled over recordings of a label, or labels that the run may not read.
+        ConfigError: frames pooled over recordings of a label, labels that the run may not read, or a setting that the
+            teachers' texts do not know.
         VocabularyError: frames or tokens are learnt, and a teacher has another vocabulary.
     """
     if not cards:
@@ -148,6 +149,14 @@ def check_speaking(
             "targets.over=label: frames of different recordings have no common time, so neither frame_kl nor "
             "intermediate_frame_kl can be pooled over a label. Choose losses with token_kl or word_kl (--mode "
             "decoder-kd), or targets.over=recording."
+        )
+    texts = [term for term in _NBEST if has_term(recipe, mode, term)]
+    unknown = {"switch": config.switch, "min_agreement": config.min_agreement, "over": config.over != "recording"}
+    given = [f"targets.{name}={getattr(config, name)}" for name, is_set in unknown.items() if is_set]
+    if texts and given:
+        raise ConfigError(
+            f"{', '.join(given)} cannot be applied to the teachers' texts, which {', '.join(texts)} would learn from: "
+            "they know targets.who and targets.own_weight alone. Leave out the one or the other."
         )
     if config.over != "recording" and supervision.label_share < 1:
         raise ConfigError(

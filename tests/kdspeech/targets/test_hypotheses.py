@@ -65,6 +65,15 @@ def test_read_weighs_a_speakers_own_teacher(store: LogProbStore, vocabulary: Voc
     assert {text.token_ids: text.weight for text in found["bert-1"]} == pytest.approx({one: 3.5 / 4, two: 0.5 / 4})
 
 
+def test_only_those_who_may_speak_are_read(store: LogProbStore, vocabulary: Vocabulary) -> None:
+    cards = [card("anna"), card("bert")]
+    one, two = tuple(vocabulary.encode("one")), tuple(vocabulary.encode("two"))
+    own = read_hypotheses(store, cards, UTTERANCES, vocabulary, 3.0, "own")
+    assert own["anna-1"] == [(one, 0.5), (two, 0.5)]
+    assert own["bert-1"] == [(one, 1.0)]
+    assert read_hypotheses(store, cards, UTTERANCES, vocabulary, 3.0, "others")["anna-1"] == own["bert-1"]
+
+
 def test_what_another_checkpoint_said_is_refused(store: LogProbStore, vocabulary: Vocabulary) -> None:
     with pytest.raises(StoreError, match="another checkpoint of teacher anna"):
         read_hypotheses(store, [card("anna", "new")], UTTERANCES, vocabulary, own_weight=1.0)

@@ -14,7 +14,9 @@ from kdspeech.files import read_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.runs import RunFolder
 from kdspeech.supervision import Supervision
+from kdspeech.teaching.teacher_folder import read_teacher_card
 from kdspeech.training.checkpoints import load_checkpoint
+from kdspeech.training.self_labelling import taught_texts
 from kdspeech.training.train import train
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
@@ -147,6 +149,26 @@ def test_frames_of_the_head_in_the_middle_are_frames(tmp_path: Path, vocabulary:
         fit(make(tmp_path / "one", vocabulary), "ctc-kd", recipe_with(middle, over="label"))
     with pytest.raises(VocabularyError, match="use another: bert"):
         fit(make(tmp_path / "two", vocabulary, foreign=True), "ctc-kd", recipe_with(middle))
+
+
+@pytest.mark.parametrize("settings", [{"switch": True}, {"min_agreement": 0.6}, {"over": "index"}])
+def test_what_texts_do_not_know_is_refused(tmp_path: Path, vocabulary: Vocabulary, settings: dict[str, Any]) -> None:
+    texts = {"ctc-kd": {"ctc": 0.5, "nbest_ctc": 0.3}}
+    (name,) = settings
+    with pytest.raises(ConfigError, match=rf"targets\.{name}=.* cannot be applied .* nbest_ctc would learn from"):
+        fit(make(tmp_path, vocabulary), "ctc-kd", recipe_with(texts, **settings))
+
+
+def test_texts_are_those_of_who_may_speak(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    """What anna's teacher says of bert and bert's of anna, wrongly, or each of its own speaker, rightly."""
+    workspace = make(tmp_path, vocabulary)
+    cards = [read_teacher_card(workspace.teacher_dir(name)) for name in ("anna", "bert")]
+    heard = [u for u in workspace.utterances if u.utt_id == "anna-one-0"]
+    for settings, right in (({"who": "own"}, 1.0), ({"who": "others"}, 0.0), ({"own_weight": 3.0}, 0.75), ({}, 0.8)):
+        texts = taught_texts(workspace, cards, heard, recipe_with(**settings))
+        assert texts is not None
+        weights = {text.token_ids: text.weight for text in texts["anna-one-0"]}
+        assert weights.get(tuple(vocabulary.encode("one")), 0.0) == pytest.approx(right)
 
 
 def test_teachers_of_another_vocabulary_speak_in_words_alone(
