@@ -166,7 +166,7 @@ def test_microphones_of_one_act_of_speaking_are_one_unit_without_the_manifest(
     run = trained(workspace, students)
 
     for decode_mode in ("ctc", "lexicon"):
-        evaluate(workspace, run, decode_mode, students=students)  # type: ignore[arg-type]
+        evaluate(workspace, run, decode_mode, students=students)
 
     found = compare([results_path(run, "ctc")], [results_path(run, "lexicon")], num_replicates=100)
     assert (found.speakers[0].utterances, found.speakers[0].productions) == (50, 30)
