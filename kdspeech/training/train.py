@@ -94,7 +94,9 @@ def train(
     unlabelled = unlabelled_recordings(heard, labelled, supervision, has_teachers=bool(cards))
     word_targets = None
     if has_term(recipe, mode, "word_kl"):
-        word_targets = taught_words(workspace, cards, [*labelled, *unlabelled], fold, recipe, turns)
+        # A label's recordings are those of all training speakers, also where the student hears the first alone.
+        pooled = labelled if recipe.targets.over == "recording" else fold.train
+        word_targets = taught_words(workspace, cards, [*pooled, *unlabelled], fold, recipe, turns)
     hypotheses = None
     if any(has_term(recipe, mode, term) for term in _NBEST):
         hypotheses = taught_texts(workspace, cards, [*labelled, *unlabelled], recipe)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +18,7 @@ from kdspeech.supervision import Supervision
 from kdspeech.teaching.teacher_folder import read_teacher_card
 from kdspeech.training.checkpoints import load_checkpoint
 from kdspeech.training.self_labelling import taught_texts
+from kdspeech.training.stage_runner import StageRunner
 from kdspeech.training.train import train
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
@@ -141,6 +143,24 @@ def test_what_cannot_be_pooled_over_a_label_is_refused(tmp_path: Path, vocabular
     with pytest.raises(ConfigError, match=r"over=label pools recordings by their transcripts, of which only 50 %"):
         fit(workspace, "decoder-kd", recipe_with(over="label"), supervision=Supervision(0.5))
     assert fit(workspace, "decoder-kd", recipe_with(over="label")).is_finished
+
+
+def test_a_labels_words_are_those_of_all_speakers_whoever_is_heard(
+    tmp_path: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As frames and tokens are: the student hears anna alone, and bert's recordings speak for their words."""
+    workspace, tasks = make(tmp_path, vocabulary), []
+    monkeypatch.setattr(StageRunner, "run_all", lambda runner: tasks.append(runner._task))
+    recipe = recipe_with({"ctc-kd": {"ctc": 0.5, "word_kl": 0.5}}, over="label")
+    for speakers in ("all", "first"):
+        training = recipe.training.model_copy(update={"speakers": speakers})
+        fit(workspace, "ctc-kd", recipe.model_copy(update={"training": training}), force=True)
+    everybody, alone = tasks
+    assert {u.speaker for u in alone.train} == {"anna"}
+    for utterance in alone.train:
+        np.testing.assert_array_equal(
+            alone.word_targets[utterance.utt_id], everybody.word_targets[utterance.utt_id], strict=True
+        )
 
 
 def test_frames_of_the_head_in_the_middle_are_frames(tmp_path: Path, vocabulary: Vocabulary) -> None:
