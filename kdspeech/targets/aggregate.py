@@ -136,11 +136,14 @@ def _over(
 
 def _details(sources: TeacherRows, recipe: Recipe, temperatures: Temperatures | None) -> dict[str, Any]:
     """Everything that decides the targets; equal details, equal targets."""
+    config = recipe.targets
+    knows_speakers = config.who != "all" or config.own_weight is not None or config.calibrate
     return {
+        **({"speakers": {card.teacher_id: card.speakers for card in sources.cards}} if knows_speakers else {}),
         **({} if temperatures is None else {"temperatures": temperatures}),
         "held_out": sources.fold.held_out,
         "teachers": {card.teacher_id: card.checkpoint_sha256 for card in sources.cards},
-        "settings": recipe.targets.model_dump(),
+        "settings": config.model_dump(),
         "dump": dump_settings(recipe.dump),
         "inputs": sources.payloads,
         "utterances_sha256": sha256_of_text("\n".join(sources.utterances)),

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from kdspeech.targets.pooled_targets import on_one_grid
 from kdspeech.targets.pooling import frame_mask, pool, temper
 from kdspeech.targets.speaking import Turns
 from kdspeech.targets.target_set import Target, TargetSet
-from kdspeech.teaching.teacher_folder import teachers_of, write_teacher_card
+from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of, write_teacher_card
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import Behaviour, FakeTeachers, add_teacher, make_workspace
@@ -121,6 +122,17 @@ def test_a_speakers_own_teacher_counts_more(workspace: Workspace) -> None:
     pooled = pool(stored(workspace, "bert-two-0", "decoder"), np.array([0.25, 0.5, 0.25]), "prob_mean", 1.0)
     assert target.decoder_log_probs == pytest.approx(pooled, abs=1e-2)
     assert target.num_teachers == 3
+
+
+@pytest.mark.parametrize("setting", [{"own_weight": 2.0}, {"who": "others"}, {"calibrate": True}, {}])
+def test_whom_a_teacher_has_heard_decides_where_it_is_asked(workspace: Workspace, setting: dict[str, Any]) -> None:
+    """The same checkpoint, whose card now says that it knows carl, too."""
+    before = aggregate(workspace, "dora", recipe(**setting)).details
+    folder = workspace.teacher_dir("bert")
+    write_teacher_card(folder, replace(read_teacher_card(folder), speakers=("bert", "carl")))
+    after = aggregate(workspace, "dora", recipe(**setting)).details
+    assert (before != after) == bool(setting)
+    assert ("speakers" in before) == bool(setting)
 
 
 def test_where_teachers_disagree_nothing_counts(workspace: Workspace) -> None:
