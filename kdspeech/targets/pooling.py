@@ -1,7 +1,7 @@
 """Several teachers' distributions become one: pure functions on the rows of a single utterance.
 
 Shapes: K teachers, T frames or decoder positions, C columns of a row (V+1; the last is the blank or the end of
-sentence). Weights are above 0 and sum to 1 over the teachers.
+sentence). Weights sum to 1 over the teachers; none is below 0, and a teacher of weight 0 has no say.
 """
 
 from collections import Counter
@@ -32,8 +32,8 @@ def prob_mean(log_probs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     Returns:
         [T, C], normalised.
     """
-    log_weights = np.log(weights)[:, None, None]  # weights are above 0
-    return normalise(log_sum_exp(log_probs + log_weights, axis=0)[0])
+    log_weights = np.log(weights, out=np.full_like(weights, -np.inf), where=weights > 0)  # [K]
+    return normalise(log_sum_exp(log_probs + log_weights[:, None, None], axis=0)[0])
 
 
 def logprob_mean(log_probs: np.ndarray, weights: np.ndarray) -> np.ndarray:

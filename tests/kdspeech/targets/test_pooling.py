@@ -31,6 +31,16 @@ def test_prob_mean_is_a_mixture() -> None:
     assert np.exp(pooled[0]) == pytest.approx([0.65, 0.2, 0.15], abs=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("pooling", sorted(POOLINGS))
+def test_a_teacher_of_weight_0_has_no_say(pooling: str) -> None:
+    weights = agreement_weights(["one", "", "one"])
+    assert weights.tolist() == [0.5, 0.0, 0.5]
+    said = np.stack([logs(0.8, 0.2, 0.0), logs(0.0, 0.0, 1.0), logs(0.4, 0.5, 0.1)])
+    expected = POOLINGS[pooling](said[[0, 2]], weights[[0, 2]])
+    np.testing.assert_array_equal(POOLINGS[pooling](said, weights), expected)
+
+
 def test_logprob_mean_is_the_normalised_geometric_mean() -> None:
     pooled = logprob_mean(np.stack([logs(0.8, 0.2), logs(0.2, 0.8)]), HALVES)
     assert np.exp(pooled[0]) == pytest.approx([0.5, 0.5])
