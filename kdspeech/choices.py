@@ -26,6 +26,11 @@ PRETRAINED = "pretrained"  # stands for the workspace's own pretrained models in
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 LOSS_TERMS: tuple[LossTerm, ...] = get_args(LossTerm)
+DECODER_TERMS: tuple[LossTerm, ...] = (
+    "cross_entropy",
+    "token_kl",
+    "nbest_cross_entropy",
+)  # what teaches the decoder
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 DECODE_MODES: tuple[DecodeMode, ...] = get_args(DecodeMode)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-from kdspeech.choices import DEFAULT_CHECKPOINT, DecodeMode, LossTerm
+from kdspeech.choices import DECODER_TERMS, DEFAULT_CHECKPOINT, DecodeMode
 from kdspeech.config import Recipe
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.decoding.hypothesis import Hypothesis
@@ -29,7 +29,6 @@ Split = Literal["train", "valid", "held-out"]
 Item = TypeVar("Item")
 
 SAMPLE = 200  # utterances decoded of each split
-DECODER_TERMS: tuple[LossTerm, ...] = ("cross_entropy", "token_kl", "nbest_cross_entropy")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kdspeech.diagnosis.case import DECODER_TERMS, Case
+from kdspeech.choices import DECODER_TERMS
+from kdspeech.diagnosis.case import Case
 from kdspeech.diagnosis.finding import Finding, skipped
 from kdspeech.pretraining.pretrained import resolve_student
 from kdspeech.training.movement import Movement, PartMovement, movement_columns, read_movement

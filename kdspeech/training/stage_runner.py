@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import Logger
 from torch.utils.data import DataLoader
 
 from kdspeech import console
-from kdspeech.choices import LossTerm, Mode
+from kdspeech.choices import DECODER_TERMS, LossTerm, Mode
 from kdspeech.config import Recipe
 from kdspeech.corpora.utterance import Utterance
 from kdspeech.files import write_text
@@ -89,7 +89,10 @@ class TrainingTask:
 
     def has_decoder(self, stage: int) -> bool:
         """True if a decoder has learnt something in this stage (from 0) or an earlier one, so that it can be heard."""
-        return any("decoder" in done.train for done in self.recipe.stages[: stage + 1])
+        return any(
+            "decoder" in done.train and any(done.losses[self.mode].get(term, 0) > 0 for term in DECODER_TERMS)
+            for done in self.recipe.stages[: stage + 1]
+        )
 
 
 def has_term(recipe: Recipe, mode: Mode, name: LossTerm) -> bool:

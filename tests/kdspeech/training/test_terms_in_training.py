@@ -133,3 +133,16 @@ def test_a_term_of_weight_zero_changes_nothing(workspace: Workspace) -> None:
     run = fit(workspace, {"ctc": 1.0, **dict.fromkeys(TERMS, 0.0)})
     ours = load_checkpoint(run.checkpoints_dir / "last.ckpt")["student"]
     assert all(torch.equal(ours[key], value) for key, value in plain.items())
+
+
+@pytest.mark.parametrize(("term", "is_heard"), [("frame_kl", False), ("cross_entropy", True), ("token_kl", True)])
+def test_a_decoder_that_no_term_reaches_is_not_listened_to(workspace: Workspace, term: str, is_heard: bool) -> None:
+    assert all((row["valid_decoder_wra"] is not None) == is_heard for row in rows(fit(workspace, {term: 1.0})))
+
+
+def test_a_decoder_is_listened_to_once_a_stage_has_taught_it(workspace: Workspace) -> None:
+    stages = [
+        {"name": name, "epochs": 1, "losses": {"labels": {name: 1.0}}} for name in ("ctc", "cross_entropy", "ctc")
+    ]
+    run = RunFolder(train(workspace, "carl", "labels", recipe=tiny_recipe(stages), students=TinyStudents()))
+    assert [row["valid_decoder_wra"] is not None for row in rows(run)] == [False, True, True]
