@@ -17,6 +17,7 @@ from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 
 TOTAL = "all"
+_HEADINGS = {"word": "pooled words"}  # of the table; weighed as frames are, where `word_kl` weighs a speaker's own more
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class CeilingRow:
     split: str
     speaker: str
     utterances: int
-    wra: dict[str, float]  # %, of the targets: ctc, decoder, word, as far as they exist
+    wra: dict[str, float]  # %, of the targets: ctc, decoder, and word, pooled as they are; as far as they exist
     single_wra: float  # %, mean over the single teachers
     frames_kept: float | None  # %, by the mask
     confidence: float  # %, mean share of teachers that agree
@@ -94,7 +95,15 @@ def print_ceiling(ceiling: Ceiling) -> None:
     kinds = list(ceiling.rows[0].wra)
     console.table(
         f"Teachers' ceiling without {ceiling.held_out}: WRA (%) of the targets of {len(ceiling.teachers)} teachers",
-        ["split", "speaker", "utterances", *kinds, "mean single teacher", "frames kept (%)", "agreement (%)"],
+        [
+            "split",
+            "speaker",
+            "utterances",
+            *(_HEADINGS.get(kind, kind) for kind in kinds),
+            "mean single teacher",
+            "frames kept (%)",
+            "agreement (%)",
+        ],
         [
             [
                 row.split,

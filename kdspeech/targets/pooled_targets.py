@@ -115,7 +115,7 @@ class PooledTargets(Mapping[str, Target]):
         return pool(list(rows.values()), voices.weights, self._config.pooling, self._config.temperature)
 
     def words(self, utt_id: str) -> np.ndarray:
-        """Word posteriors [W], pooled like the frames."""
+        """Word posteriors [W], pooled like the frames; a student is taught those of `WordTargets`."""
         voices = self.voices(utt_id)
         rows = [row[None] for row in self._rows("word", utt_id, voices).values()]  # [1, W] each
         return pool(rows, voices.weights, self._config.pooling, self._config.temperature)[0]
