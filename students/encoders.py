@@ -15,6 +15,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from kdspeech import console
 from kdspeech.audio import SAMPLE_RATE, WINDOW_SIZE_S, WINDOW_STRIDE_S
 from kdspeech.config import StudentConfig
 from kdspeech.errors import ConfigError, KdspeechError, VocabularyError
@@ -197,11 +198,20 @@ def _from_checkpoint(config: StudentConfig, vocabulary: Vocabulary) -> StartingP
             "preprocessor_config": _plain(model.cfg.preprocessor),
         }
     )
+    _remark_on_features(config, _plain(model.cfg.preprocessor), source)
     mel_encoder = MelEncoder(preprocessor, _spec_augment(config), encoder, config.intermediate_layer)
     head = _ctc_projection(model)
     if head is None or not _same_vocabulary(model, vocabulary):
         return StartingPoint(mel_encoder, rebuilt)
     return StartingPoint(mel_encoder, rebuilt, head.weight.detach().squeeze(-1).clone(), _bias(head))
+
+
+def _remark_on_features(config: StudentConfig, own: Mapping[str, Any], source: str) -> None:
+    """A checkpoint brings its own features: names what the recipe, and so the run's config.json, has otherwise."""
+    wanted = {"features": config.num_mels, **(config.preprocessor_config or {})}
+    unused = [f"{name}={own.get(name)}, not {value}" for name, value in wanted.items() if own.get(name) != value]
+    if unused:
+        console.remark(f"{source} brings its own features; the recipe's are not used: {'; '.join(unused)}.")
 
 
 def _plain(section: DictConfig) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 from kdspeech import students
 from kdspeech.config import StudentConfig
 from kdspeech.errors import ConfigError, KdspeechError
+from kdspeech.students.encoders import build_encoder
 from kdspeech.students.nemo_import import quiet_nemo
 from kdspeech.vocabulary import Vocabulary
 
@@ -80,6 +81,16 @@ def test_same_vocabulary_gives_a_zero_shot_student(
     assert ours.num_frames.tolist() == their_frames.tolist()
     for row, num_frames in enumerate(their_frames.tolist()):
         torch.testing.assert_close(ours.ctc_log_probs[row, :num_frames], theirs[row, :num_frames], rtol=0, atol=1e-4)
+
+
+def test_features_that_a_checkpoint_does_not_have_are_named(
+    nemo_file: tuple[Path, Any], tiny_config: StudentConfig, vocabulary: Vocabulary, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = from_file(tiny_config, nemo_file[0])
+    build_encoder(config, vocabulary)
+    assert "brings its own features" not in capsys.readouterr().err
+    build_encoder(config.model_copy(update={"preprocessor_config": {"normalize": "mean"}}), vocabulary)
+    assert "the recipe's are not used: normalize=per_feature, not mean." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["EncDecHybridRNNTCTCBPEModel", "EncDecRNNTBPEModel"])
