@@ -80,7 +80,6 @@ class HybridStudent(nn.Module):
         self.frame_shift_s: float = start.encoder.frame_shift_s
         self.ctc_head = nn.Linear(start.encoder.size, vocabulary.num_columns)
         self.decoder = TransformerDecoder(start.config, start.encoder.size, vocabulary.num_columns)
-        self.zero_shot: bool = start.ctc_weight is not None  # its CTC head knows the vocabulary before any training
         if start.ctc_weight is not None and start.ctc_bias is not None:
             with torch.no_grad():
                 self.ctc_head.weight.copy_(start.ctc_weight)

@@ -14,7 +14,7 @@ from kdspeech.dumps.store import LogProbStore
 from kdspeech.evaluation.evaluate import evaluate
 from kdspeech.training.train import train
 from kdspeech.workspace import Workspace
-from tests.doubles import Behaviour, FakeTeachers, add_teacher
+from tests.doubles import Behaviour, FakeTeachers, add_teacher, write_shard
 from tests.learners import HearingStudent, TinyStudents, tiny_recipe
 
 SPEAKERS = ("anna", "bert", "carl")
@@ -54,7 +54,7 @@ def change_rows(workspace: Workspace, change: RowChange, **header: Any) -> None:
                 rows = [row for row in (stored[u.utt_id] for u in utterances) if isinstance(row, np.ndarray)]
                 if kind == "ctc" or not header:
                     rows = change(rows)
-                store.write(replace(old, **header), dict(zip([u.utt_id for u in utterances], rows, strict=True)))
+                write_shard(store, replace(old, **header), dict(zip([u.utt_id for u in utterances], rows, strict=True)))
 
 
 def copy_of(workspace: Workspace, root: Path) -> Workspace:

@@ -18,6 +18,8 @@ from kdspeech.config import StudentConfig
 from kdspeech.corpora.utterance import Utterance, write_manifest
 from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.decoding.hypothesis import Hypothesis
+from kdspeech.dumps.shard import Row, ShardHeader
+from kdspeech.dumps.store import LogProbStore
 from kdspeech.files import read_json, sha256_of_text, write_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.protocols import Encoded, ScoredText, StudentOutput, TeacherCard, TeacherScores
@@ -205,6 +207,14 @@ class FakeStudents:
     ) -> Callable[[torch.Tensor, torch.Tensor], list[Hypothesis]]:
         """Greedy, whatever was asked for."""
         return lambda log_probs, num_frames: greedy_ctc(log_probs, num_frames, vocabulary)
+
+
+def write_shard(store: LogProbStore, header: ShardHeader, rows: Mapping[str, Row]) -> None:
+    """Puts a whole shard into a store, as `dump_teachers` does row by row."""
+    writer = store.writer(header)
+    for utt_id, row in rows.items():
+        writer.add(utt_id, row)
+    writer.write()
 
 
 def add_teacher(

@@ -35,21 +35,10 @@ class LogProbStore:
         return self.root / teacher_id / kind / f"{speaker}.safetensors"
 
     def writer(self, header: ShardHeader) -> ShardWriter:
-        """Collects a shard's rows one by one; nothing is written before its `write`."""
+        """Collects a shard's rows one by one; its `write` then writes them all, atomically."""
         path = self.path(header.key.teacher_id, header.key.kind, header.key.speaker)
         self._shards.pop(path, None)
         return ShardWriter(path, header)
-
-    def write(self, header: ShardHeader, rows: Mapping[str, Row]) -> None:
-        """Writes a shard atomically.
-
-        Raises:
-            StoreError: the rows are not exactly those of the header's utterance ids, or do not have its columns.
-        """
-        writer = self.writer(header)
-        for utt_id, row in rows.items():
-            writer.add(utt_id, row)
-        writer.write()
 
     def has(self, key: ShardKey) -> bool:
         """True if the shard is there, opens, and was made of exactly this; the payload is not read."""

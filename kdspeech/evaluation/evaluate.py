@@ -112,7 +112,7 @@ def evaluate(
 
 
 def _calibration_set(workspace: Workspace, run: RunFolder, held_out: str) -> list[Utterance]:
-    """Held-back productions of the speakers that the run was trained on."""
+    """Held-back productions of the fold's training speakers, by which the run was validated, whomever it heard."""
     speakers = set(read_json(run.proof_path)["training_speakers"]) - {held_out}
     return [u for u in workspace.utterances if u.split == "valid" and u.speaker in speakers]
 

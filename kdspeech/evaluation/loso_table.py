@@ -36,7 +36,7 @@ class LosoTable:
     num_utterances: Mapping[str, int]  # of each held-out speaker
     decode_modes: tuple[DecodeMode, ...]  # lexicon only where the corpus has one
     rows: tuple[LosoRow, ...]
-    settings: Mapping[str, object] = field(default_factory=dict)  # recipe, seed, teachers
+    settings: Mapping[str, object] = field(default_factory=dict)  # corpus, recipe, seed
     details: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # fold -> what the rows leave out
 
     @property

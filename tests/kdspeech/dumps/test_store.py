@@ -19,6 +19,7 @@ from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import normalise
 from kdspeech.protocols import ScoredText, TeacherCard
 from kdspeech.vocabulary import Vocabulary
+from tests.doubles import write_shard
 
 CARD = TeacherCard("anna", "speechbrain", "somewhere", ("anna",), "c" * 64, "v" * 64)
 UTTERANCES = [Utterance(f"bert-{i}", f"/audio/{i}.wav", 1.0, "one", "bert", "train") for i in range(4)]
@@ -40,7 +41,7 @@ def some_rows(columns: int = 6) -> dict[str, np.ndarray]:
 @pytest.fixture
 def store(tmp_path: Path) -> LogProbStore:
     store = LogProbStore(tmp_path)
-    store.write(header(), some_rows())
+    write_shard(store, header(), some_rows())
     return store
 
 
@@ -80,17 +81,17 @@ def test_hypotheses_and_words_come_back(tmp_path: Path) -> None:
         u.utt_id: (ScoredText("née", -1.25, "ctc"), ScoredText("", -7.0, "decoder"))[: i % 3]
         for i, u in enumerate(UTTERANCES)
     }
-    store.write(header("hypotheses", None), texts)
+    write_shard(store, header("hypotheses", None), texts)
     assert dict(store.read("anna", "hypotheses", UTTERANCES)) == texts
     words = {utt_id: rows[0] for utt_id, rows in some_rows(3).items()}
-    store.write(header("word", 3), words)
+    write_shard(store, header("word", 3), words)
     for utt_id, row in store.read("anna", "word", UTTERANCES).items():
         assert row == pytest.approx(words[utt_id], abs=1e-5)
 
 
 def test_sparse_rows_come_back_dense(tmp_path: Path) -> None:
     store = LogProbStore(tmp_path)
-    store.write(header(config=DumpConfig(top_k=2, dtype="float16")), some_rows())
+    write_shard(store, header(config=DumpConfig(top_k=2, dtype="float16")), some_rows())
     for utt_id, row in store.read("anna", "ctc", UTTERANCES).items():
         assert isinstance(row, np.ndarray)
         assert row.shape == some_rows()[utt_id].shape
@@ -155,7 +156,7 @@ def test_a_foreign_vocabulary_is_refused(store: LogProbStore, vocabulary: Vocabu
 def test_another_lexicon_is_refused(tmp_path: Path, lexicon: Lexicon) -> None:
     store, other = LogProbStore(tmp_path), Lexicon(("one", "two", "six"))
     key = ShardKey.of(CARD, "word", UTTERANCES, DumpConfig(), other)
-    store.write(header("word", 3, key=key), {utt_id: rows[0] for utt_id, rows in some_rows(3).items()})
+    write_shard(store, header("word", 3, key=key), {utt_id: rows[0] for utt_id, rows in some_rows(3).items()})
     assert len(store.read("anna", "word", UTTERANCES, lexicon=other)) == 4
     with pytest.raises(StoreError, match=f"over lexicon {other.sha256[:12]}, the workspace has {lexicon.sha256[:12]}"):
         store.read("anna", "word", UTTERANCES, lexicon=lexicon)
@@ -163,9 +164,9 @@ def test_another_lexicon_is_refused(tmp_path: Path, lexicon: Lexicon) -> None:
 
 def test_a_wrong_number_of_columns_is_refused(store: LogProbStore, vocabulary: Vocabulary) -> None:
     with pytest.raises(StoreError, match=r"'bert-0' has shape \[3, 5\], expected 6 columns"):
-        store.write(header(), some_rows(5))
+        write_shard(store, header(), some_rows(5))
     key = replace(header().key, vocabulary_sha256=vocabulary.sha256)
-    store.write(header(key=key), some_rows())
+    write_shard(store, header(key=key), some_rows())
     with pytest.raises(StoreError, match=f"has 6 columns .* expected {vocabulary.num_columns} with the blank in"):
         store.read("anna", "ctc", UTTERANCES, vocabulary=vocabulary)
 
@@ -173,10 +174,10 @@ def test_a_wrong_number_of_columns_is_refused(store: LogProbStore, vocabulary: V
 def test_rows_must_be_those_of_the_header(store: LogProbStore) -> None:
     rows = some_rows()
     with pytest.raises(StoreError, match=r"'bert-9' is not among the 4 utterances"):
-        store.write(header(), {**rows, "bert-9": rows["bert-0"]})
+        write_shard(store, header(), {**rows, "bert-9": rows["bert-0"]})
     del rows["bert-3"]
     with pytest.raises(StoreError, match=r"no rows for 1 utterances: bert-3"):
-        store.write(header(), rows)
+        write_shard(store, header(), rows)
 
 
 def test_extra_rows_in_a_file_are_refused(store: LogProbStore) -> None:
@@ -205,5 +206,5 @@ def test_another_format_is_refused(store: LogProbStore) -> None:
 def test_nothing_is_left_of_a_failed_write(tmp_path: Path) -> None:
     store = LogProbStore(tmp_path / "store")
     with pytest.raises(StoreError):
-        store.write(header(), some_rows(5))
+        write_shard(store, header(), some_rows(5))
     assert not list((tmp_path / "store").rglob("*.safetensors"))

@@ -14,6 +14,7 @@ from kdspeech.errors import StoreError
 from kdspeech.evaluation.baselines import teacher_baselines
 from kdspeech.lexicon import Lexicon
 from kdspeech.protocols import ScoredText, TeacherCard
+from tests.doubles import write_shard
 
 LEXICON = Lexicon(("one", "two", "three"))
 TEST = [Utterance(f"t{i}", f"/audio/t{i}.wav", 0.5, text, "tom", "test") for i, text in enumerate(LEXICON.words)]
@@ -27,7 +28,7 @@ def write_hypotheses(store: LogProbStore, teacher: str, texts: Mapping[str, Sequ
     card = TeacherCard(teacher, "speechbrain", "", (teacher,), f"checkpoint-{teacher}", "vocabulary")
     key = ShardKey.of(card, "hypotheses", TEST, DumpConfig(), None)
     header = ShardHeader(key, (teacher,), None, None, 0.04, tuple(u.utt_id for u in TEST))
-    store.write(header, {utt_id: tuple(rows) for utt_id, rows in texts.items()})
+    write_shard(store, header, {utt_id: tuple(rows) for utt_id, rows in texts.items()})
 
 
 def write_words(store: LogProbStore, teacher: str, best: Sequence[str], lexicon: Lexicon = LEXICON) -> None:
@@ -38,7 +39,7 @@ def write_words(store: LogProbStore, teacher: str, best: Sequence[str], lexicon:
         u.utt_id: np.log(np.where(np.array(lexicon.words) == word, 0.8, 0.1)).astype(np.float32)
         for u, word in zip(TEST, best, strict=True)
     }
-    store.write(header, rows)
+    write_shard(store, header, rows)
 
 
 @pytest.fixture

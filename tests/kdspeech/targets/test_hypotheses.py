@@ -12,6 +12,7 @@ from kdspeech.errors import StoreError
 from kdspeech.protocols import ScoredText, TeacherCard
 from kdspeech.targets.hypotheses import pooled_texts, read_hypotheses
 from kdspeech.vocabulary import Vocabulary
+from tests.doubles import write_shard
 
 
 def test_shares_by_hand() -> None:
@@ -54,7 +55,7 @@ def store(tmp_path: Path) -> LogProbStore:
             key = ShardKey.of(card(teacher), "hypotheses", [utterance], DumpConfig(), None)
             header = ShardHeader(key, (teacher,), None, None, 0.04, (utterance.utt_id,))
             row = tuple(ScoredText(text, -1.0, source) for text, source in zip(texts, ("ctc", "decoder"), strict=True))
-            made.write(header, {utterance.utt_id: row})
+            write_shard(made, header, {utterance.utt_id: row})
     return made
 
 
