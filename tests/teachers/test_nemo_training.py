@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow  # NeMo takes ten seconds to import, and the teach
 
 SPEAKERS = ("ann", "bob")
 SMALL = (
-    "teacher.epochs=12",
+    "teacher.epochs=24",
     "teacher.learning_rate=3e-3",
     "teacher.speeds=[1.0]",
     "student.encoder_config.n_layers=2",
