@@ -1,4 +1,4 @@
-"""Reads recipes from YAML with OmegaConf: shared values, overrides, and every fault by its name."""
+"""Reads recipes from YAML with OmegaConf: what they extend, shared values, overrides, and every fault by its name."""
 
 from collections.abc import Sequence
 from importlib import resources
@@ -32,35 +32,58 @@ def load_recipe(name_or_path: str, overrides: tuple[str, ...] = ()) -> Recipe:
         ConfigError: no such recipe, not YAML, an unknown key or a value out of range, every fault named; or an override
             that would change nothing.
     """
-    if name_or_path in recipe_names():
-        text = resources.files("kdspeech.recipes").joinpath(f"{name_or_path}.yaml").read_text(encoding="utf-8")
-        stem = name_or_path
-    elif Path(name_or_path).is_file():
-        text, stem = read_text(Path(name_or_path)), Path(name_or_path).stem
-    else:
-        raise ConfigError(
-            f"there is no recipe {name_or_path!r}: neither a YAML file nor one of {', '.join(recipe_names())}."
-        )
+    settings = _settings_of(name_or_path)
     try:
-        settings = OmegaConf.create(text)
         # Shared values first: they reach wherever they are used. Then each place stands for itself, so that a setting
         # below a shared value changes that place and nothing is lost of the rest.
         _override(settings, [override for override in overrides if override.startswith("anchors.")])
         OmegaConf.resolve(settings)
         _override(settings, [override for override in overrides if not override.startswith("anchors.")])
-        values = OmegaConf.to_container(settings, resolve=True)
+        values: Any = OmegaConf.to_container(settings, resolve=True)
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
         raise ConfigError(f"recipe {name_or_path}: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"recipe {name_or_path}: expected a mapping at the top, found {type(values).__name__}.")
     values.pop("anchors", None)  # shared values that the recipe interpolates
     try:
-        return Recipe.model_validate({"name": stem, **values})
+        return Recipe.model_validate({"name": Path(name_or_path).stem, **values})
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()
         )
         raise ConfigError(f"recipe {name_or_path}: {faults}") from error
+
+
+def _settings_of(name_or_path: str, extending: tuple[str, ...] = ()) -> Any:
+    """A recipe's own settings over those of the recipe that it `extends`, which may extend another.
+
+    Sections are merged key by key; lists, such as the stages, and values take the place of those they extend.
+
+    Args:
+        extending: the recipes that lead here.
+    """
+    if name_or_path in recipe_names():
+        text = resources.files("kdspeech.recipes").joinpath(f"{name_or_path}.yaml").read_text(encoding="utf-8")
+    elif Path(name_or_path).is_file():
+        text = read_text(Path(name_or_path))
+    else:
+        wanted = f"recipe {extending[-1]} extends {name_or_path!r}, but there" if extending else "there"
+        raise ConfigError(
+            f"{wanted} is no recipe {name_or_path!r}: neither a YAML file nor one of {', '.join(recipe_names())}."
+        )
+    try:
+        settings = OmegaConf.create(text)
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise ConfigError(f"recipe {name_or_path}: {error}") from error
+    if not isinstance(settings, DictConfig):
+        raise ConfigError(f"recipe {name_or_path}: expected a mapping at the top, found {type(settings).__name__}.")
+    extended = settings.pop("extends", None)
+    if extended is None:
+        return settings
+    if extended not in recipe_names():
+        extended = str(Path(name_or_path).parent / str(extended))
+    chain = (*extending, name_or_path)
+    if extended in chain:
+        raise ConfigError(f"recipe {name_or_path} extends itself: {' -> '.join((*chain, extended))}.")
+    return OmegaConf.merge(_settings_of(extended, chain), settings)
 
 
 def _override(settings: Any, overrides: Sequence[str]) -> None:

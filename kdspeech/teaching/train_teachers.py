@@ -29,6 +29,7 @@ from kdspeech.teaching.teacher_folder import (
     replacing_folder,
     temporary_folder,
 )
+from kdspeech.training.stage_runner import LOOP_VERSION
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 
@@ -237,7 +238,8 @@ def _settings_sha256(
     """Hash of everything that decides a teacher's weights, and of the utterances that it is scored on."""
     used = [asdict(u) for u in utterances if u.split != "test"]
     settings = config.model_dump(mode="json", exclude={"start", "backend"})  # `start`, the hash, says what they came to
-    parts = (settings, vocabulary.sha256, start, used, seed)
+    loop = (LOOP_VERSION,) if config.backend == NEMO else ()  # SpeechBrain teachers have a loop of their own
+    parts = (settings, vocabulary.sha256, start, used, seed, *loop)
     return sha256_of_text(json.dumps(parts, sort_keys=True))
 
 

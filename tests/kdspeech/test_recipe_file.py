@@ -85,3 +85,40 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"mine\.yaml"):
         load_recipe(str(path))
+
+
+def test_a_recipe_extends_a_shipped_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: conformer_xs_from_speechbrain\ntargets: {temperature: 3.5}\n")
+    mine, base = load_recipe(str(path)), load_recipe(_SMALL)
+    assert mine.name == "mine"
+    assert mine.targets == base.targets.model_copy(update={"temperature": 3.5})
+    assert mine.model_copy(update={"name": base.name, "targets": base.targets}) == base
+
+
+def test_a_recipe_extends_a_file_beside_it_and_lists_take_the_others_place(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(f"extends: {_SMALL}\nanchors: {{rate: 0.5}}\ntraining: {{batch_size: 7}}\n")
+    stage = "{name: short, train: [decoder], epochs: 1, learning_rate: 0.1, losses: {labels: {ctc: 1}}}"
+    (tmp_path / "mine.yaml").write_text(
+        f"extends: base.yaml\ntraining: {{gradient_clip: '${{anchors.rate}}'}}\nstages: [{stage}]\n"
+    )
+    mine = load_recipe(str(tmp_path / "mine.yaml"), ("anchors.rate=0.25",))
+    assert (mine.training.batch_size, mine.training.gradient_clip) == (7, 0.25)
+    assert mine.training.speeds == load_recipe(_SMALL).training.speeds
+    assert [stage.name for stage in mine.stages] == ["short"]
+
+
+@pytest.mark.parametrize(
+    ("extended", "message"),
+    [
+        ("gone.yaml", r"mine\.yaml extends .*gone\.yaml', but there is no recipe"),
+        ("other.yaml", r"extends itself: .*mine\.yaml -> .*other\.yaml -> .*mine\.yaml"),
+        ("list.yaml", r"list\.yaml: expected a mapping"),
+    ],
+)
+def test_a_recipe_that_extends_none_is_refused(tmp_path: Path, extended: str, message: str) -> None:
+    (tmp_path / "other.yaml").write_text("extends: mine.yaml\n")
+    (tmp_path / "list.yaml").write_text("- a\n")
+    (tmp_path / "mine.yaml").write_text(f"extends: {extended}\n")
+    with pytest.raises(ConfigError, match=message):
+        load_recipe(str(tmp_path / "mine.yaml"))

@@ -81,6 +81,18 @@ def test_finished_teachers_are_skipped(workspace: Workspace, recipe: Recipe) -> 
     assert written()[1] > before[1]
 
 
+def test_a_teacher_of_another_loop_is_trained_anew(
+    workspace: Workspace, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"epochs": 1})})
+    _teach(workspace, short, "anna")
+    card = workspace.teacher_dir("anna") / "teacher.json"
+    before = card.stat().st_ino
+    monkeypatch.setattr("kdspeech.teaching.train_teachers.LOOP_VERSION", 1)
+    _teach(workspace, short, "anna")
+    assert card.stat().st_ino != before
+
+
 def test_a_refused_force_leaves_the_old_start_whole(workspace: Workspace, recipe: Recipe) -> None:
     short = recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"epochs": 1})})
     _teach(workspace, short, "anna")
