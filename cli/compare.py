@@ -56,10 +56,10 @@ def command(
     check_reference_format(reference, reference_format)
 
     from kdspeech import console
+    from kdspeech.comparison.compare import compare
+    from kdspeech.comparison.systems import find_files
     from kdspeech.scoring.homophone_files import read_homophones
     from kdspeech.scoring.normalise import choose_rules
-    from kdspeech.uncertainty.compare import compare
-    from kdspeech.uncertainty.systems import find_files
 
     found = compare(
         find_files(a),

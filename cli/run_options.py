@@ -99,7 +99,7 @@ def chosen_run(
         KdspeechError: an unknown speaker, or no run that fits.
     """
     from kdspeech import console
-    from kdspeech.runs import find_run
+    from kdspeech.model_folders.runs import find_run
     from kdspeech.supervision import Supervision
 
     supervision = Supervision(labels, adapt_unlabelled)

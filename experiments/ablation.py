@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from kdspeech import console, students
 from kdspeech.choices import DecodeMode, Mode
+from kdspeech.comparison.compare import compare
 from kdspeech.config import Recipe
 from kdspeech.errors import ConfigError, KdspeechError
 from kdspeech.evaluation.evaluate import results_path
@@ -24,7 +25,6 @@ from kdspeech.evaluation.loso import StudentSystem, train_and_evaluate_all
 from kdspeech.files import write_text
 from kdspeech.recipe_file import load_recipe
 from kdspeech.supervision import Supervision
-from kdspeech.uncertainty.compare import compare
 from kdspeech.workspace import Workspace
 
 _ROWS = Path(__file__).with_name("ablation.yaml")

@@ -22,15 +22,15 @@ import torch
 
 from kdspeech import console, students
 from kdspeech.choices import DEFAULT_CHECKPOINT
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.decoding.forced_alignment import share_of_displaced_spikes, spike_times_s
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import KdspeechError
 from kdspeech.evaluation.evaluate import decode_utterances
+from kdspeech.model_folders.runs import RunFolder, load_student
+from kdspeech.model_folders.teacher_folder import read_teacher_card, teachers_of
 from kdspeech.protocols import Encoded, Student
-from kdspeech.runs import RunFolder, load_student
-from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
+from kdspeech.utterance import Utterance
 from kdspeech.workspace import Workspace
 
 _TOLERANCES = (0, 1, 2)  # frames

@@ -22,15 +22,15 @@ from scipy.stats import spearmanr
 from kdspeech import console
 from kdspeech.audio import load_audio
 from kdspeech.corpora.uaspeech_speakers import BANDS, SPEAKERS
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.decoding.lexicon import LexiconScorer
 from kdspeech.dumps.readback import pad_rows
 from kdspeech.errors import KdspeechError
 from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.files import read_json, sha256_of_file, sha256_of_text, write_json, write_text
+from kdspeech.model_folders.teacher_folder import read_teacher_card, teachers_of
 from kdspeech.scoring.score import score_texts
 from kdspeech.teachers import load_teacher
-from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
+from kdspeech.utterance import Utterance
 from kdspeech.workspace import Workspace
 
 _REAL = Path(__file__).with_name("uaspeech_cross_speaker_wra.csv")

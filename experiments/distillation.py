@@ -18,6 +18,8 @@ from kdspeech import console, students
 from kdspeech.choices import DecodeMode, Mode
 from kdspeech.combination.scored import combine_all, texts_of
 from kdspeech.combination.vote import vote
+from kdspeech.comparison.compare import compare
+from kdspeech.comparison.comparison import Comparison
 from kdspeech.config import Recipe
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import KdspeechError
@@ -27,8 +29,6 @@ from kdspeech.evaluation.loso import FoldScores, StudentSystem, decode_modes_of,
 from kdspeech.files import write_json, write_text
 from kdspeech.recipe_file import load_recipe
 from kdspeech.supervision import Supervision
-from kdspeech.uncertainty.compare import compare
-from kdspeech.uncertainty.comparison import Comparison
 from kdspeech.workspace import Workspace
 
 _FEW = 0.1  # of the labels

@@ -24,7 +24,6 @@ from kdspeech import console
 from kdspeech.choices import TABLE_MODES, DecodeMode
 from kdspeech.combination.scored import Answers, combine_all
 from kdspeech.combination.vote import Answer, Combined, vote
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import KdspeechError
 from kdspeech.evaluation.baselines import teacher_answers
@@ -37,6 +36,7 @@ from kdspeech.report.picture import draw_bars, draw_lines
 from kdspeech.report.scale import Scale
 from kdspeech.scoring.normalise import normalise
 from kdspeech.targets.pooling import temper
+from kdspeech.utterance import Utterance
 from kdspeech.workspace import Workspace
 
 _STUDENTS = {"labels": "labels only", "decoder-kd": "decoder-kd", "ctc-kd": "ctc-kd"}  # and each `-adapted`

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kdspeech.combination.combine import combine
+    from kdspeech.comparison.compare import compare
     from kdspeech.corpora.prepare import prepare
     from kdspeech.diagnosis.diagnose import diagnose
     from kdspeech.dumps.dump_teachers import dump_teachers
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from kdspeech.training.train import train
     from kdspeech.transcription.transcribe import transcribe
     from kdspeech.transcription.transcriber import Transcriber
-    from kdspeech.uncertainty.compare import compare
     from kdspeech.workspace import Workspace
 
 __all__ = [
@@ -52,7 +52,7 @@ _HOMES = {
     "Workspace": "workspace",
     "aggregate": "targets.aggregate",
     "combine": "combination.combine",
-    "compare": "uncertainty.compare",
+    "compare": "comparison.compare",
     "diagnose": "diagnosis.diagnose",
     "dump_teachers": "dumps.dump_teachers",
     "evaluate": "evaluation.evaluate",

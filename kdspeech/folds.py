@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import KdspeechError, LeakError
+from kdspeech.utterance import Utterance
 
 
 @dataclass(frozen=True)

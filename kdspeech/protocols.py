@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from kdspeech.config import StudentConfig, TeacherConfig
-from kdspeech.corpora.utterance import Utterance
-from kdspeech.decoding.hypothesis import Hypothesis
+from kdspeech.hypothesis import Hypothesis
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kdspeech.choices import Mode
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ConfigError
+from kdspeech.utterance import Utterance
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from kdspeech.corpora.faults import Fault, read_faults
-from kdspeech.corpora.utterance import Utterance, read_manifest, speakers_of
 from kdspeech.errors import KdspeechError, ManifestError
+from kdspeech.faults import Fault, read_faults
 from kdspeech.files import read_json
 from kdspeech.lexicon import Lexicon
+from kdspeech.utterance import Utterance, read_manifest, speakers_of
 from kdspeech.vocabulary import Vocabulary
 
 

@@ -10,7 +10,7 @@ from kdspeech.vocabulary import Vocabulary
 if TYPE_CHECKING:
     import torch
 
-    from kdspeech.decoding.hypothesis import Hypothesis
+    from kdspeech.hypothesis import Hypothesis
     from kdspeech.students.hybrid import HybridStudent
 
 __all__ = ["build_student", "ctc_search", "export_encoder", "starting_speakers"]
@@ -35,7 +35,7 @@ def starting_speakers(config: StudentConfig) -> tuple[str, ...] | None:
     """
     if config.encoder is None:
         return ()
-    from kdspeech.pretraining.pretrained import speakers_heard
+    from kdspeech.model_folders.pretrained import speakers_heard
 
     return speakers_heard(Path(config.encoder))
 

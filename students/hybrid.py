@@ -13,9 +13,9 @@ from torch import nn
 
 from kdspeech.config import StudentConfig
 from kdspeech.errors import ConfigError
+from kdspeech.model_folders.student_folder import is_student_folder, read_student
 from kdspeech.protocols import Encoded, StudentOutput
 from kdspeech.students.encoders import MelEncoder, StartingPoint, build_encoder
-from kdspeech.teaching.student_folder import is_student_folder, read_student
 from kdspeech.vocabulary import Vocabulary
 
 

@@ -14,8 +14,8 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from kdspeech.decoding.ctc import text_log_likelihoods
-from kdspeech.decoding.hypothesis import Hypothesis, best_of, path_confidence
 from kdspeech.errors import ConfigError
+from kdspeech.hypothesis import Hypothesis, best_of, path_confidence
 from kdspeech.students.nemo_import import quiet_nemo
 from kdspeech.vocabulary import Vocabulary
 

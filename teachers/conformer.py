@@ -19,9 +19,9 @@ import torch
 from kdspeech.config import TeacherConfig
 from kdspeech.errors import TeacherError
 from kdspeech.files import sha256_of_file, sha256_of_text, write_text
+from kdspeech.model_folders.teacher_folder import CARD_NAME, OWN_FOLDER, replacing_folder, write_teacher_card
 from kdspeech.protocols import TeacherCard
 from kdspeech.teachers.toolkits import import_speechbrain
-from kdspeech.teaching.teacher_folder import CARD_NAME, OWN_FOLDER, replacing_folder, write_teacher_card
 from kdspeech.vocabulary import MODEL_NAME, Vocabulary
 
 HYPERPARAMS_NAME = "hyperparams.yaml"

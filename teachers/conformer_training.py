@@ -14,9 +14,9 @@ from torch.nn.functional import cross_entropy
 
 from kdspeech import console
 from kdspeech.config import TeacherConfig
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import TeacherError
 from kdspeech.files import write_text
+from kdspeech.model_folders.teacher_folder import LOG_NAME, OWN_FOLDER, read_teacher_card, write_teacher_card
 from kdspeech.protocols import TeacherCard
 from kdspeech.teachers.conformer import (
     HYPERPARAMS_NAME,
@@ -27,7 +27,7 @@ from kdspeech.teachers.conformer import (
 )
 from kdspeech.teachers.examples import IGNORED, Chosen, Example, collate, load_examples
 from kdspeech.teachers.progress import TrainingProgress
-from kdspeech.teaching.teacher_folder import LOG_NAME, OWN_FOLDER, read_teacher_card, write_teacher_card
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 _GRADIENT_CLIP = 1.0  # L2 norm over all weights

@@ -12,9 +12,9 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from kdspeech.audio import SAMPLE_RATE, SAMPLES_PER_FEATURE_FRAME, load_audio
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import TeacherError
 from kdspeech.losses import frames_needed
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 IGNORED = -100  # target of a padded decoder position

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from kdspeech.config import TeacherConfig
-from kdspeech.corpora.utterance import Utterance
+from kdspeech.model_folders.teacher_folder import LOG_NAME, OWN_FOLDER, replacing_folder, write_teacher_card
 from kdspeech.protocols import TeacherCard
 from kdspeech.teachers.conformer import (
     HYPERPARAMS_NAME,
@@ -18,7 +18,7 @@ from kdspeech.teachers.conformer import (
 )
 from kdspeech.teachers.conformer_training import Trainer
 from kdspeech.teachers.examples import load_examples
-from kdspeech.teaching.teacher_folder import LOG_NAME, OWN_FOLDER, replacing_folder, write_teacher_card
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 _PROGRESS_NAME = "progress.ckpt"

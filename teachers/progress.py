@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from kdspeech.training.checkpoints import load_checkpoint, save_checkpoint
+from kdspeech.model_folders.checkpoints import load_checkpoint, save_checkpoint
 
 Log = list[dict[str, float]]  # a row a finished epoch
 

@@ -6,8 +6,14 @@ from pathlib import Path
 
 from kdspeech.choices import BACKENDS
 from kdspeech.errors import TeacherError
+from kdspeech.model_folders.teacher_folder import (
+    CARD_NAME,
+    OWN_FOLDER,
+    check_card,
+    read_teacher_card,
+    write_teacher_card,
+)
 from kdspeech.protocols import Teacher
-from kdspeech.teaching.teacher_folder import CARD_NAME, OWN_FOLDER, check_card, read_teacher_card, write_teacher_card
 
 _PUBLISHED_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")  # name or organisation/name
 

@@ -15,15 +15,15 @@ import torch
 
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.config import StudentConfig
-from kdspeech.corpora.utterance import Utterance, write_manifest
 from kdspeech.decoding.ctc import greedy_ctc
-from kdspeech.decoding.hypothesis import Hypothesis
 from kdspeech.dumps.shard import Row, ShardHeader
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.files import read_json, sha256_of_text, write_json
+from kdspeech.hypothesis import Hypothesis
 from kdspeech.lexicon import Lexicon
+from kdspeech.model_folders.teacher_folder import read_teacher_card, write_teacher_card
 from kdspeech.protocols import Encoded, ScoredText, StudentOutput, TeacherCard, TeacherScores
-from kdspeech.teaching.teacher_folder import read_teacher_card, write_teacher_card
+from kdspeech.utterance import Utterance, write_manifest
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import CorpusCard, Workspace
 

@@ -12,16 +12,16 @@ from torch import nn
 
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.config import Recipe, StudentConfig, TeacherConfig
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.decoding.ctc import greedy_ctc
-from kdspeech.decoding.hypothesis import Hypothesis
 from kdspeech.errors import TeacherError
 from kdspeech.files import sha256_of_text
-from kdspeech.pretraining.pretrained import speakers_heard
+from kdspeech.hypothesis import Hypothesis
+from kdspeech.model_folders.pretrained import speakers_heard
+from kdspeech.model_folders.student_folder import is_student_folder, read_student
+from kdspeech.model_folders.teacher_folder import write_teacher_card
 from kdspeech.protocols import Encoded, StudentOutput, Teacher, TeacherCard
 from kdspeech.recipe_file import load_recipe
-from kdspeech.teaching.student_folder import is_student_folder, read_student
-from kdspeech.teaching.teacher_folder import write_teacher_card
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 from tests.doubles import heard
 

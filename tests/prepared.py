@@ -1,6 +1,6 @@
 """What `prepare` has left in a workspace."""
 
-from kdspeech.corpora.utterance import Utterance
+from kdspeech.utterance import Utterance
 from kdspeech.workspace import Workspace
 
 BROKEN = {  # of 24

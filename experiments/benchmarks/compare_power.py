@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdspeech import console
-from kdspeech.uncertainty.compare import weigh
-from kdspeech.uncertainty.units import SpeakerUnits, group_units
+from kdspeech.comparison.compare import weigh
+from kdspeech.scoring.units import SpeakerUnits, group_units
 
 NUM_SPEAKERS, NUM_WORDS = 15, 255
 _SHARED = 0.6  # of the words, heard alike by both systems

@@ -22,7 +22,7 @@ import soundfile
 from kdspeech import console
 from kdspeech.corpora.manifest import read
 from kdspeech.corpora.prepare import prepare
-from kdspeech.corpora.utterance import Utterance, read_manifest, write_manifest
+from kdspeech.utterance import Utterance, read_manifest, write_manifest
 from kdspeech.workspace import Workspace
 
 _FORMATS = ((3.0, 16_000), (0.5, 8_000), (3.0, 48_000))  # seconds and Hz; the first is UASpeech's

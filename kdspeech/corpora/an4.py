@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from kdspeech.corpora.reader import ReadCorpus, Reader, check_folder, named
 from kdspeech.corpora.splits import hold_back
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ManifestError
 from kdspeech.files import read_text
+from kdspeech.utterance import Utterance
 
 _TRANSCRIPT = re.compile(r"(?:<s>)?(?P<text>[^<>()]*)(?:</s>)?\s*\((?P<utt_id>[^()\s]+)\)\s*")
 _ENDINGS = (".sph", ".wav")  # as distributed, and as recipes convert it

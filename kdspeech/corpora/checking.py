@@ -8,11 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from kdspeech import console
-from kdspeech.corpora.faults import Fault
 from kdspeech.corpora.measuring import Measured
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ManifestError
+from kdspeech.faults import Fault
 from kdspeech.lexicon import Lexicon
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 _DURATION_TOLERANCE_S = 0.1  # between what the corpus states and what the file holds

@@ -11,12 +11,12 @@ import numpy as np
 from kdspeech import console
 from kdspeech.corpora.checked import file_states, measure_recordings
 from kdspeech.corpora.checking import copies_of
-from kdspeech.corpora.faults import Fault, kinds_of
 from kdspeech.corpora.measuring import Measured
-from kdspeech.corpora.utterance import SPLITS, Utterance
+from kdspeech.faults import Fault, kinds_of
 from kdspeech.report.histogram import Histogram, histogram
 from kdspeech.report.page import write_page
 from kdspeech.report.table import Table
+from kdspeech.utterance import SPLITS, Utterance
 from kdspeech.workspace import Workspace
 
 CLIPPED_SHARE = 1e-3  # a recording with more of its samples at full scale is called clipped

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from kdspeech.corpora.reader import ReadCorpus, Reader, check_folder, files_ending
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ManifestError
 from kdspeech.lexicon import Lexicon
+from kdspeech.utterance import Utterance
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _NAME = re.compile(r"(?P<digit>[0-9])_(?P<speaker>.+)_(?P<index>[0-9]+)")

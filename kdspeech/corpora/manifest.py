@@ -11,8 +11,8 @@ import msgspec
 
 from kdspeech.corpora.reader import Option, ReadCorpus, Reader
 from kdspeech.corpora.splits import split_by_production
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ManifestError
+from kdspeech.utterance import Utterance
 
 _MAX_FAULTS = 10  # named in one message
 _OWN_FIELDS = {field.name for field in fields(Utterance)} - {"audio_sha256"}

@@ -15,15 +15,15 @@ from kdspeech.config import Recipe, coarsest_subsampling
 from kdspeech.corpora.checked import file_states, measure_recordings
 from kdspeech.corpora.checking import Task, check_speakers, check_transcripts, warn_of_same_audio
 from kdspeech.corpora.corpus_report import show_corpus_report
-from kdspeech.corpora.faults import Fault, left_out_message, refuse_if_too_many, write_faults
 from kdspeech.corpora.measuring import FileState
 from kdspeech.corpora.registry import find_reader
-from kdspeech.corpora.utterance import SPLITS, Utterance, check_utterances, speakers_of, write_manifest
 from kdspeech.errors import ConfigError, KdspeechError, ManifestError
+from kdspeech.faults import Fault, left_out_message, refuse_if_too_many, write_faults
 from kdspeech.files import check_writable, sha256_of_file, write_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.recipe_file import load_recipe
 from kdspeech.scoring.normalise import normalise
+from kdspeech.utterance import SPLITS, Utterance, check_utterances, speakers_of, write_manifest
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import CorpusCard, Workspace
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ManifestError
 from kdspeech.lexicon import Lexicon
+from kdspeech.utterance import Utterance
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
-from kdspeech.corpora.utterance import Utterance
+from kdspeech.utterance import Utterance
 
 VALID_SHARE = TEST_SHARE = 0.1  # of a speaker's productions
 _MIN_PRODUCTIONS = 3  # of a speaker, below which all of them train

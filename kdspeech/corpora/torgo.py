@@ -13,8 +13,8 @@ from pathlib import Path
 
 from kdspeech.corpora.reader import Option, ReadCorpus, Reader, check_folder, files_ending, named
 from kdspeech.corpora.splits import split_by_production
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ConfigError, ManifestError
+from kdspeech.utterance import Utterance
 
 MICROPHONES = ("head", "array", "both")
 CONTROL = "CONTROL"

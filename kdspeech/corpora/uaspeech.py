@@ -12,14 +12,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdspeech.corpora.homophones import homophone_groups
 from kdspeech.corpora.reader import Option, ReadCorpus, Reader, check_folder, named
 from kdspeech.corpora.splits import hold_back
 from kdspeech.corpora.uaspeech_speakers import SPEAKERS
 from kdspeech.corpora.uaspeech_words import read_word_list, word_key
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ConfigError, ManifestError
 from kdspeech.lexicon import Lexicon
+from kdspeech.scoring.homophones import homophone_groups
+from kdspeech.utterance import Utterance
 
 VERSIONS = ("original", "normalized", "noisereduce")
 BLOCKS = ("B1", "B2", "B3")

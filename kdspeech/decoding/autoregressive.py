@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from kdspeech.decoding.hypothesis import Hypothesis, path_confidence
+from kdspeech.hypothesis import Hypothesis, path_confidence
 from kdspeech.protocols import Encoded, Student
 
 

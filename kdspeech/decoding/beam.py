@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from kdspeech.decoding.autoregressive import NO_RULES, SearchRules, next_log_probs
-from kdspeech.decoding.hypothesis import Hypothesis, best_of, path_confidence
+from kdspeech.hypothesis import Hypothesis, best_of, path_confidence
 from kdspeech.protocols import Encoded, Student
 from kdspeech.vocabulary import Vocabulary
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kdspeech.decoding.hypothesis import Hypothesis
+from kdspeech.hypothesis import Hypothesis
 from kdspeech.logspace import LOG_ZERO, log_sum_exp
 
 _MAX_LOGIT = 15.0  # what is nearer to 0 or 1 is rounding

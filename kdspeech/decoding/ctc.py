@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from kdspeech.decoding.hypothesis import Hypothesis, path_confidence
+from kdspeech.hypothesis import Hypothesis, path_confidence
 from kdspeech.logspace import LOG_ZERO
 from kdspeech.vocabulary import Vocabulary
 

@@ -8,7 +8,7 @@ import torch
 from kdspeech.decoding.autoregressive import decoder_log_likelihoods
 from kdspeech.decoding.beam import BeamOptions, beam_decoder
 from kdspeech.decoding.ctc import greedy_ctc, text_log_likelihoods
-from kdspeech.decoding.hypothesis import Hypothesis, best_of, path_confidence
+from kdspeech.hypothesis import Hypothesis, best_of, path_confidence
 from kdspeech.protocols import Encoded, Student
 
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from kdspeech.decoding.hypothesis import Hypothesis, best_of
 from kdspeech.decoding.prefix_tree import build_tree
 from kdspeech.decoding.tree_scores import tree_log_likelihoods
 from kdspeech.errors import VocabularyError
+from kdspeech.hypothesis import Hypothesis, best_of
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import LOG_ZERO, normalise
 from kdspeech.vocabulary import Vocabulary

@@ -15,12 +15,12 @@ from kdspeech.decoding.autoregressive import SearchRules, greedy_decoder
 from kdspeech.decoding.beam import BeamOptions, beam_decoder
 from kdspeech.decoding.calibration import Calibration, fit_platt, fit_temperature
 from kdspeech.decoding.ctc import greedy_ctc
-from kdspeech.decoding.hypothesis import Hypothesis
 from kdspeech.decoding.joint import joint_decoder
 from kdspeech.decoding.lexicon import LexiconScorer
 from kdspeech.decoding.options import DecodeOptions
 from kdspeech.decoding.priors import load_priors
 from kdspeech.errors import ConfigError
+from kdspeech.hypothesis import Hypothesis
 from kdspeech.lexicon import Lexicon
 from kdspeech.protocols import CtcSearchFamily, Encoded, Student
 from kdspeech.scoring.score import normalise

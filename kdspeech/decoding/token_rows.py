@@ -5,7 +5,7 @@ Shapes: B batch, U decoder positions (tokens + end of sentence), V vocabulary.
 
 import torch
 
-from kdspeech.decoding.hypothesis import Hypothesis, path_confidence
+from kdspeech.hypothesis import Hypothesis, path_confidence
 from kdspeech.vocabulary import Vocabulary
 
 

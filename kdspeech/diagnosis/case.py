@@ -7,8 +7,6 @@ from typing import Any, Literal, TypeVar
 
 from kdspeech.choices import DECODER_TERMS, DEFAULT_CHECKPOINT, DecodeMode
 from kdspeech.config import Recipe
-from kdspeech.corpora.utterance import Utterance
-from kdspeech.decoding.hypothesis import Hypothesis
 from kdspeech.decoding.options import DEFAULT_OPTIONS, resolve
 from kdspeech.decoding.recogniser import make_recogniser
 from kdspeech.dumps.store import LogProbStore
@@ -17,12 +15,14 @@ from kdspeech.evaluation.evaluate import decode_utterances, results_path
 from kdspeech.evaluation.results import EvaluationResult
 from kdspeech.files import read_json, sha256_of_file
 from kdspeech.folds import Fold, make_fold
+from kdspeech.hypothesis import Hypothesis
+from kdspeech.model_folders.runs import RunFolder, load_student
 from kdspeech.protocols import StudentFamily
 from kdspeech.recipe_file import load_recipe
-from kdspeech.runs import RunFolder, load_student
 from kdspeech.scoring.score import Scores, score_texts
 from kdspeech.targets.aggregate import targets_path
 from kdspeech.targets.target_set import TargetSet
+from kdspeech.utterance import Utterance
 from kdspeech.workspace import Workspace
 
 Split = Literal["train", "valid", "held-out"]

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kdspeech.decoding.hypothesis import Hypothesis
 from kdspeech.diagnosis.case import Case, Split, spread
 from kdspeech.diagnosis.finding import Finding, skipped
+from kdspeech.hypothesis import Hypothesis
 from kdspeech.scoring.normalise import normalise
 
 CHECK = "collapse"

@@ -22,8 +22,8 @@ from kdspeech.diagnosis.target_check import check_targets
 from kdspeech.diagnosis.vocabulary_check import CHECK as VOCABULARY
 from kdspeech.diagnosis.vocabulary_check import check_vocabulary
 from kdspeech.errors import KdspeechError
+from kdspeech.model_folders.runs import RunFolder
 from kdspeech.protocols import StudentFamily
-from kdspeech.runs import RunFolder
 from kdspeech.workspace import Workspace
 
 Check = Callable[[Case], Finding]

@@ -6,13 +6,13 @@ from typing import Any
 
 from kdspeech import console
 from kdspeech.choices import Kind
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.diagnosis.case import Case, spread
 from kdspeech.diagnosis.finding import Finding, Verdict, skipped
 from kdspeech.diagnosis.pairing import Pairing, lengths_related, pair
 from kdspeech.dumps.readback import decode_rows
 from kdspeech.dumps.shard import PER_TOKEN_KINDS, Row
 from kdspeech.scoring.score import normalise, score_texts
+from kdspeech.utterance import Utterance
 
 CHECK = "teacher dumps"
 SHUFFLED = "shuffled dump rows"

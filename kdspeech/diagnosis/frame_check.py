@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from kdspeech.audio import SAMPLE_RATE, read_recording
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.diagnosis.case import Case, spread
 from kdspeech.diagnosis.finding import Finding
 from kdspeech.dumps.row_checks import FRAME_TOLERANCE, FRAME_TOLERANCE_SHARE
 from kdspeech.targets.pooling import map_frames
+from kdspeech.utterance import Utterance
 
 CHECK = "frame rates"
 _STUDENT = "student"

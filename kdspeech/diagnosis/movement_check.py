@@ -8,7 +8,7 @@ from typing import Any
 from kdspeech.choices import DECODER_TERMS
 from kdspeech.diagnosis.case import Case
 from kdspeech.diagnosis.finding import Finding, skipped
-from kdspeech.pretraining.pretrained import resolve_student
+from kdspeech.model_folders.pretrained import resolve_student
 from kdspeech.training.movement import Movement, PartMovement, movement_columns, read_movement
 
 CHECK = "what trains"

@@ -14,7 +14,7 @@ from kdspeech.diagnosis.finding import Finding
 from kdspeech.errors import KdspeechError
 from kdspeech.files import read_json
 from kdspeech.losses import WeightedSum
-from kdspeech.pretraining.pretrained import resolve_student
+from kdspeech.model_folders.pretrained import resolve_student
 from kdspeech.training.batches import Batch, Collator
 from kdspeech.training.movement import Movement
 from kdspeech.training.recordings import AudioCache, Draw, UtteranceDataset

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from kdspeech import console
 from kdspeech.choices import Kind
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.readback import decode_rows
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.files import write_json
 from kdspeech.protocols import TeacherCard
 from kdspeech.scoring.score import Scores, score_texts
+from kdspeech.utterance import Utterance
 from kdspeech.workspace import Workspace
 
 _TITLES: dict[Kind, str] = {

@@ -14,7 +14,6 @@ from kdspeech import console
 from kdspeech.audio import load_audio
 from kdspeech.choices import KINDS, Kind
 from kdspeech.config import DumpConfig, Recipe
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.dump_matrix import report_matrix
 from kdspeech.dumps.row_checks import check_scores, check_teacher
 from kdspeech.dumps.shard import PER_TOKEN_KINDS, Row, ShardHeader, ShardKey
@@ -23,8 +22,9 @@ from kdspeech.dumps.word_scores import WordPosteriors
 from kdspeech.errors import ConfigError
 from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.lexicon import Lexicon
+from kdspeech.model_folders.teacher_folder import read_teacher_card
 from kdspeech.protocols import Teacher, TeacherCard, TeacherLoader
-from kdspeech.teaching.teacher_folder import read_teacher_card
+from kdspeech.utterance import Utterance
 from kdspeech.workspace import Workspace
 
 Unit = TypeVar("Unit")

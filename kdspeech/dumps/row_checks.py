@@ -6,11 +6,11 @@ import numpy as np
 
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.choices import Kind
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.shard import PER_TOKEN_KINDS
 from kdspeech.errors import TeacherError, VocabularyError
 from kdspeech.logspace import normalisation_error
 from kdspeech.protocols import Teacher, TeacherScores
+from kdspeech.utterance import Utterance
 
 NORMALISATION_TOLERANCE = 1e-2  # |sum of a row's probabilities - 1|
 FRAME_TOLERANCE = 3  # frames that padding and strides may add or take

@@ -17,13 +17,13 @@ import numpy as np
 
 from kdspeech.choices import Kind
 from kdspeech.config import DumpConfig
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.packing import pack_rows, unpack_rows
 from kdspeech.dumps.ragged import RaggedFile, write_ragged
 from kdspeech.errors import StoreError
 from kdspeech.files import sha256_of_text
 from kdspeech.lexicon import Lexicon
 from kdspeech.protocols import ScoredText, TeacherCard
+from kdspeech.utterance import Utterance
 
 Row = np.ndarray | tuple[ScoredText, ...]  # of one utterance
 PER_TOKEN_KINDS: tuple[Kind, ...] = ("ctc", "decoder")  # their columns are pieces of a vocabulary

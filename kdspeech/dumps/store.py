@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from kdspeech.choices import Kind
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.shard import PER_TOKEN_KINDS, Row, Shard, ShardHeader, ShardKey, ShardWriter, read_header
 from kdspeech.errors import StoreError
 from kdspeech.lexicon import Lexicon
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 _LISTED = 5  # missing ids in a message

@@ -11,10 +11,10 @@ import numpy as np
 from kdspeech.choices import DecodeMode
 from kdspeech.combination.scored import Answers, SystemScores, score_systems
 from kdspeech.combination.vote import Answer
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.lexicon import Lexicon
 from kdspeech.protocols import ScoredText
+from kdspeech.utterance import Utterance
 
 # Which of a teacher's stored hypotheses answer a decode mode; a transducer's only search is its greedy one.
 _SOURCES: Mapping[DecodeMode, tuple[str, ...]] = {"ctc": ("ctc", "transducer"), "decoder": ("decoder",)}

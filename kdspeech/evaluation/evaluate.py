@@ -9,9 +9,7 @@ import torch
 
 from kdspeech import console
 from kdspeech.choices import DECODE_MODES, DEFAULT_CHECKPOINT, Checkpoint, DecodeMode
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.decoding.calibration import expected_calibration_error
-from kdspeech.decoding.hypothesis import Hypothesis
 from kdspeech.decoding.options import DEFAULT_OPTIONS, DecodeOptions, resolve, settings_of, slug
 from kdspeech.decoding.recogniser import make_recogniser
 from kdspeech.errors import ConfigError, LeakError, RunError
@@ -23,12 +21,14 @@ from kdspeech.evaluation.results import (
     EvaluationSettings,
 )
 from kdspeech.files import read_json, sha256_of_file, write_json
+from kdspeech.hypothesis import Hypothesis
+from kdspeech.model_folders.runs import RunFolder, load_student
 from kdspeech.protocols import DecodableStudents, Encoded
-from kdspeech.runs import RunFolder, load_student
 from kdspeech.scoring.score import normalise
 from kdspeech.supervision import supervision_of, train_command, variant_of
 from kdspeech.training.batches import Collator
 from kdspeech.training.recordings import AudioCache, EpochBatches, UtteranceDataset
+from kdspeech.utterance import Utterance
 from kdspeech.workspace import Workspace
 
 _BATCH = 64  # utterances decoded at a time

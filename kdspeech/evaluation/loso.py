@@ -20,13 +20,13 @@ from kdspeech.evaluation.loso_table import LosoRow, LosoTable
 from kdspeech.evaluation.zero_shot import zero_shot
 from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.files import count_lines, write_json, write_text
-from kdspeech.pretraining.pretrained import resolve_encoder
+from kdspeech.model_folders.pretrained import resolve_encoder
+from kdspeech.model_folders.runs import RunFolder
+from kdspeech.model_folders.teacher_folder import CARD_NAME
 from kdspeech.protocols import DecodableStudents, TeacherFamily
-from kdspeech.runs import RunFolder
 from kdspeech.scoring.score import Scores
 from kdspeech.supervision import ALL_LABELS, Supervision
 from kdspeech.teaching.all_teachers import AllTeachers
-from kdspeech.teaching.teacher_folder import CARD_NAME
 from kdspeech.teaching.train_teachers import train_teachers
 from kdspeech.training.loggers import check_wandb
 from kdspeech.training.train import train

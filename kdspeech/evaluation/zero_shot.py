@@ -9,15 +9,15 @@ import torch
 from kdspeech import console
 from kdspeech.audio import load_audio
 from kdspeech.choices import DecodeMode
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.decoding.lexicon import LexiconScorer
 from kdspeech.errors import TeacherError, VocabularyError
 from kdspeech.files import read_json, sha256_of_text, write_json
 from kdspeech.lexicon import Lexicon
+from kdspeech.model_folders.teacher_folder import CARD_NAME, read_teacher_card
 from kdspeech.protocols import Teacher, TeacherRegistry
 from kdspeech.scoring.score import Scores, score_texts
-from kdspeech.teaching.teacher_folder import CARD_NAME, read_teacher_card
+from kdspeech.utterance import Utterance
 from kdspeech.workspace import Workspace
 
 _BATCH = 32  # utterances scored at a time

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from kdspeech.config import PretrainingConfig, Recipe, StageConfig, StudentConfig, TeacherConfig
+from kdspeech.model_folders.checkpoints import load_checkpoint
+from kdspeech.model_folders.runs import RunFolder
+from kdspeech.model_folders.teacher_folder import LOG_NAME
 from kdspeech.pretraining.synthetic import SyntheticCorpus
 from kdspeech.protocols import PretrainableStudents, PretrainableTeachers
-from kdspeech.runs import RunFolder
-from kdspeech.teaching.teacher_folder import LOG_NAME
-from kdspeech.training.checkpoints import load_checkpoint
 from kdspeech.training.preflight import check_frames
 from kdspeech.training.stage_runner import StageRunner, TrainingTask
 from kdspeech.workspace import Workspace

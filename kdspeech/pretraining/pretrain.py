@@ -22,12 +22,12 @@ from kdspeech.evaluation.zero_shot import zero_shot
 from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.files import check_writable, count_lines, read_json, sha256_of_file, write_json
 from kdspeech.losses import frames_needed
+from kdspeech.model_folders.pretrained import CARD_NAME, PretrainedCard, read_card, write_card
+from kdspeech.model_folders.runs import differences, plain
+from kdspeech.model_folders.teacher_folder import read_teacher_card
 from kdspeech.pretraining.fits import encoder_recipe, epoch_logs, teacher_config, train_encoder, train_teacher_start
-from kdspeech.pretraining.pretrained import CARD_NAME, PretrainedCard, read_card, write_card
 from kdspeech.pretraining.synthetic import SyntheticCorpus, synthesise
 from kdspeech.protocols import PretrainableStudents, PretrainableTeachers
-from kdspeech.runs import differences, plain
-from kdspeech.teaching.teacher_folder import read_teacher_card
 from kdspeech.training.stage_runner import LOOP_VERSION
 from kdspeech.workspace import Workspace
 

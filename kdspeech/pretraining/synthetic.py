@@ -11,14 +11,14 @@ import soundfile
 from kdspeech import console
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.config import PretrainingConfig
-from kdspeech.corpora.utterance import Utterance, read_manifest, write_manifest
 from kdspeech.errors import KdspeechError
 from kdspeech.fanout import run_jobs
 from kdspeech.files import read_json, sha256_of_text, write_json, write_text
-from kdspeech.pretraining.colouring import colour
+from kdspeech.model_folders.teacher_folder import replacing_folder
 from kdspeech.pretraining.voices import draw_voice, natural_variants
 from kdspeech.simulation.synthesiser import Voice, synthesiser
-from kdspeech.teaching.teacher_folder import replacing_folder
+from kdspeech.training.colouring import colour
+from kdspeech.utterance import Utterance, read_manifest, write_manifest
 
 SPEAKER = "synthetic"  # in the synthetic manifest: no speaker of any corpus
 _MANIFEST_NAME = "manifest.jsonl"

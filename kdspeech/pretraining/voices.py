@@ -1,10 +1,9 @@
 """Draws synthetic voices: an accent of English, a speaker, a pitch, a liveliness and a rate."""
 
-import math
-
 import numpy as np
 
-from kdspeech.config import Range, VoicesConfig
+from kdspeech.config import VoicesConfig
+from kdspeech.simulation.draws import draw_logarithmically
 from kdspeech.simulation.speakers import taken_variants
 from kdspeech.simulation.synthesiser import Synthesiser, Voice
 
@@ -41,8 +40,3 @@ def draw_voice(config: VoicesConfig, variants: tuple[str, ...], rng: np.random.G
         pitch_range=round(rng.uniform(*config.pitch_range)),
         rate=round(draw_logarithmically(config.rate, rng)),
     )
-
-
-def draw_logarithmically(bounds: Range, rng: np.random.Generator) -> float:
-    """A value between two positive bounds, evenly over its logarithm."""
-    return math.exp(rng.uniform(*np.log(bounds)))

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.decoding.calibration import expected_calibration_error
 from kdspeech.evaluation.results import DecodedUtterance
 from kdspeech.report.line_chart import Line, LineChart, Point, line_chart
 from kdspeech.report.scale import Scale
 from kdspeech.run_report.contenders import estimate
-from kdspeech.uncertainty.units import group_units
+from kdspeech.scoring.units import group_units
+from kdspeech.utterance import Utterance
 
 Answered = Mapping[str, Sequence[DecodedUtterance]]  # system -> its answers, of all its runs
 _LENGTH_BINS, _CONFIDENCE_BINS = 8, 10

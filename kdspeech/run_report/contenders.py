@@ -9,16 +9,16 @@ import numpy as np
 from kdspeech.choices import TABLE_MODES
 from kdspeech.combination.scored import combine_all, score_systems, texts_of
 from kdspeech.combination.vote import vote
+from kdspeech.comparison.comparison import Estimate
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import StoreError
 from kdspeech.evaluation.baselines import teacher_answers
 from kdspeech.evaluation.zero_shot import kept_zero_shot, starting_checkpoint
 from kdspeech.run_report.subject import Subject
+from kdspeech.scoring.bootstrap import bootstrap_intervals, macro, observed
 from kdspeech.scoring.normalise import normalise
 from kdspeech.scoring.score import Scores, score_texts
-from kdspeech.uncertainty.bootstrap import bootstrap_intervals, macro, observed
-from kdspeech.uncertainty.comparison import Estimate
-from kdspeech.uncertainty.units import SpeakerUnits, group_units
+from kdspeech.scoring.units import SpeakerUnits, group_units
 from kdspeech.workspace import Workspace
 
 STUDENT, BASELINE, ORACLE = 0, 1, 2

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kdspeech.audio import SAMPLE_RATE, load_audio
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import AudioError
 from kdspeech.evaluation.results import DecodedUtterance
 from kdspeech.report.media import darkness_png, data_uri, flac_uri, spectrogram_png
 from kdspeech.run_report.alignment import Look
 from kdspeech.scoring.edits import count_edits
 from kdspeech.scoring.normalise import normalise
+from kdspeech.utterance import Utterance
 
 MAX_BYTES = 6_000_000  # of all sound on a page
 MAX_SECONDS = 20.0  # of one recording

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from kdspeech.comparison.compare import weigh
 from kdspeech.report.bar_chart import Bar, BarChart, BarGroup
 from kdspeech.report.table import Table
 from kdspeech.run_report.contenders import STUDENT, Contender, Field
 from kdspeech.run_report.subject import title_of
-from kdspeech.uncertainty.bootstrap import NUM_REPLICATES
-from kdspeech.uncertainty.compare import weigh
+from kdspeech.scoring.bootstrap import NUM_REPLICATES
 
 _COLUMNS = ("system", "decoded by", "WRA %", "95 % interval", "right", "WER %", "CER %", "speakers")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from kdspeech.choices import DEFAULT_CHECKPOINT
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import RunError
 from kdspeech.evaluation.results import EvaluationResult
 from kdspeech.files import read_json, sha256_of_file
-from kdspeech.runs import RunFolder
+from kdspeech.model_folders.runs import RunFolder
 from kdspeech.supervision import variant_of
+from kdspeech.utterance import Utterance
 from kdspeech.workspace import Workspace
 
 _TITLES = {"ctc": "greedy CTC", "decoder": "attention decoder", "lexicon": "closed lexicon"}

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from kdspeech.corpora.homophones import HOMOPHONES
 from kdspeech.errors import ConfigError
 from kdspeech.files import read_text
 from kdspeech.lexicon import Lexicon
+from kdspeech.scoring.homophones import HOMOPHONES
 
 ENGLISH = "english"
 

@@ -11,13 +11,13 @@ import numpy as np
 from kdspeech import console
 from kdspeech.errors import KdspeechError
 from kdspeech.files import write_json
+from kdspeech.scoring.bootstrap import LEVEL, Interval, bootstrap_intervals, macro, micro
 from kdspeech.scoring.formats.rows import DETAILS, Detail
 from kdspeech.scoring.formats.transcripts import Transcripts, merge_transcripts, read_transcripts
 from kdspeech.scoring.joining import Joined, join, listed
 from kdspeech.scoring.normalise import RULE_NAMES, Normaliser
 from kdspeech.scoring.score import Scores, score_pairs
-from kdspeech.uncertainty.bootstrap import LEVEL, Interval, bootstrap_intervals, macro, micro
-from kdspeech.uncertainty.units import SpeakerUnits, group_units
+from kdspeech.scoring.units import SpeakerUnits, group_units
 
 # What scores are grouped by; single productions are too many for a table.
 GROUPED: tuple[Detail, ...] = tuple(detail for detail in DETAILS if detail != "production_id")

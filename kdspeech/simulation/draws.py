@@ -1,8 +1,11 @@
 """Random numbers by name: they depend on what they are for, never on the order in which they are asked for."""
 
+import math
 from hashlib import sha256
 
 import numpy as np
+
+from kdspeech.config import Range
 
 
 def uniform(*names: object) -> float:
@@ -13,6 +16,11 @@ def uniform(*names: object) -> float:
 def generator(*names: object) -> np.random.Generator:
     """A stream of random numbers that belongs to these names."""
     return np.random.Generator(np.random.PCG64(_integer(names)))
+
+
+def draw_logarithmically(bounds: Range, rng: np.random.Generator) -> float:
+    """A value between two positive bounds, evenly over its logarithm."""
+    return math.exp(rng.uniform(*np.log(bounds)))
 
 
 def _integer(names: tuple[object, ...]) -> int:

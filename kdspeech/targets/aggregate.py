@@ -15,6 +15,7 @@ from kdspeech.dumps.dump_teachers import dump_kinds
 from kdspeech.errors import ConfigError
 from kdspeech.files import read_json, sha256_of_text, write_json
 from kdspeech.folds import Provenance, make_fold
+from kdspeech.model_folders.teacher_folder import read_teacher_card, teachers_of
 from kdspeech.targets.calibrating import Temperatures, fit_teachers
 from kdspeech.targets.ceiling import Ceiling, measure_ceiling, print_ceiling
 from kdspeech.targets.label_targets import IndexTargets, LabelTargets
@@ -22,7 +23,6 @@ from kdspeech.targets.pooled_targets import PooledTargets, SwitchedTargets
 from kdspeech.targets.speaking import Turns, check_one_vocabulary
 from kdspeech.targets.target_set import Target, TargetSet
 from kdspeech.targets.teacher_rows import TeacherRows
-from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
 from kdspeech.workspace import Workspace
 
 

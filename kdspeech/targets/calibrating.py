@@ -13,7 +13,6 @@ import torch
 
 from kdspeech import console
 from kdspeech.choices import Kind
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.decoding.calibration import fit_temperature
 from kdspeech.dumps.shard import Row
 from kdspeech.errors import ConfigError
@@ -21,6 +20,7 @@ from kdspeech.lexicon import Lexicon
 from kdspeech.losses import ctc_loss, frames_needed
 from kdspeech.protocols import TeacherCard
 from kdspeech.targets.speaking import is_own
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 Temperatures = dict[str, dict[Kind, float]]  # teacher -> kind -> its log-probs are divided by this

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from kdspeech import console
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.readback import decode_rows
 from kdspeech.dumps.shard import Row
 from kdspeech.folds import Fold
 from kdspeech.scoring.score import score_texts
 from kdspeech.targets.target_set import Target, TargetSet
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kdspeech.choices import Who
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.protocols import ScoredText, TeacherCard
 from kdspeech.targets.speaking import loudness, speaking
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 _MOST = 8  # texts kept of a recording, the heaviest

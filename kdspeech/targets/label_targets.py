@@ -14,9 +14,9 @@ from dataclasses import replace
 import numpy as np
 
 from kdspeech.config import TargetConfig
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.targets.pooling import POOLINGS, frame_mask, uniform_weights
 from kdspeech.targets.target_set import Target
+from kdspeech.utterance import Utterance
 
 Groups = dict[str, tuple[str, ...]]  # utterance id -> the recordings whose targets are pooled with its own, and itself
 

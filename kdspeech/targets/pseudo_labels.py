@@ -11,13 +11,13 @@ from typing import cast
 import numpy as np
 
 from kdspeech.config import PseudoLabelConfig
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import LOG_ZERO, normalise
 from kdspeech.protocols import TeacherCard
 from kdspeech.targets.pooling import pool
 from kdspeech.targets.speaking import loudness
+from kdspeech.utterance import Utterance
 
 _ROUNDS = 50  # of balancing; the margins are met to 1e-3 long before
 

@@ -6,13 +6,13 @@ from functools import cached_property
 
 from kdspeech import console
 from kdspeech.choices import Kind
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.readback import decode_rows
 from kdspeech.dumps.shard import Row
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import ConfigError
 from kdspeech.folds import Fold
 from kdspeech.protocols import TeacherCard
+from kdspeech.utterance import Utterance
 from kdspeech.workspace import Workspace
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from kdspeech.choices import Kind
 from kdspeech.config import TargetConfig
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.shard import Row
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import ConfigError
@@ -20,6 +19,7 @@ from kdspeech.targets.label_targets import groups_of_label, groups_of_take
 from kdspeech.targets.pooling import POOLINGS, confidence, temper, uniform_weights
 from kdspeech.targets.pseudo_labels import pooled_words, read_word_rows
 from kdspeech.targets.speaking import Turns, loudness, speaking
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from kdspeech.choices import NEMO
 from kdspeech.config import TeacherConfig
-from kdspeech.corpora.utterance import Utterance
-from kdspeech.protocols import StudentFamily, Teacher, TeacherFamily
-from kdspeech.teaching.student_folder import is_student_folder
-from kdspeech.teaching.student_teacher import StudentTeacher
-from kdspeech.teaching.teacher_folder import (
+from kdspeech.model_folders.student_folder import is_student_folder
+from kdspeech.model_folders.teacher_folder import (
     CARD_NAME,
     OWN_FOLDER,
     check_card,
     read_teacher_card,
     write_teacher_card,
 )
+from kdspeech.protocols import StudentFamily, Teacher, TeacherFamily
+from kdspeech.teaching.student_teacher import StudentTeacher
 from kdspeech.teaching.train_student_teacher import train_student_teacher
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 

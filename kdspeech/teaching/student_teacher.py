@@ -14,8 +14,8 @@ from kdspeech.choices import NEMO
 from kdspeech.decoding.autoregressive import greedy_decoder
 from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.errors import TeacherError
+from kdspeech.model_folders.student_folder import load_saved, read_student, student_sha256
 from kdspeech.protocols import ScoredText, StudentFamily, TeacherCard, TeacherScores
-from kdspeech.teaching.student_folder import load_saved, read_student, student_sha256
 
 _BATCH = 16  # utterances
 

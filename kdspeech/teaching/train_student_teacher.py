@@ -17,15 +17,15 @@ from kdspeech.config import (
     TrainingConfig,
     VocabularyConfig,
 )
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import TeacherError
+from kdspeech.model_folders.checkpoints import load_checkpoint
+from kdspeech.model_folders.runs import RunFolder
+from kdspeech.model_folders.student_folder import load_saved, read_student, write_student
+from kdspeech.model_folders.teacher_folder import LOG_NAME, OWN_FOLDER, read_teacher_card, write_teacher_card
 from kdspeech.protocols import StudentFamily, TeacherCard
-from kdspeech.runs import RunFolder
-from kdspeech.teaching.student_folder import load_saved, read_student, write_student
-from kdspeech.teaching.teacher_folder import LOG_NAME, OWN_FOLDER, read_teacher_card, write_teacher_card
-from kdspeech.training.checkpoints import load_checkpoint
 from kdspeech.training.preflight import check_frames
 from kdspeech.training.stage_runner import StageRunner, TrainingTask
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 _WORK_NAME = "training"  # what the loop keeps while it runs

@@ -12,16 +12,12 @@ from kdspeech import console
 from kdspeech.audio import load_audio
 from kdspeech.choices import NEMO, PRETRAINED
 from kdspeech.config import Recipe, TeacherConfig
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ConfigError
 from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.files import count_lines, read_json, sha256_of_text, write_json
-from kdspeech.pretraining.pretrained import pretrained_teacher, resolve_encoder
-from kdspeech.protocols import StudentFamily, Teacher, TeacherFamily
-from kdspeech.scoring.score import Scores, score_texts
-from kdspeech.teaching.all_teachers import AllTeachers
-from kdspeech.teaching.common_start import make_common_start
-from kdspeech.teaching.teacher_folder import (
+from kdspeech.model_folders.common_start import make_common_start
+from kdspeech.model_folders.pretrained import pretrained_teacher, resolve_encoder
+from kdspeech.model_folders.teacher_folder import (
     CARD_NAME,
     LOG_NAME,
     OWN_FOLDER,
@@ -29,7 +25,11 @@ from kdspeech.teaching.teacher_folder import (
     replacing_folder,
     temporary_folder,
 )
+from kdspeech.protocols import StudentFamily, Teacher, TeacherFamily
+from kdspeech.scoring.score import Scores, score_texts
+from kdspeech.teaching.all_teachers import AllTeachers
 from kdspeech.training.stage_runner import LOOP_VERSION
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from kdspeech.errors import ConfigError
 from kdspeech.files import read_json, sha256_of_text
-from kdspeech.runs import RunFolder
+from kdspeech.model_folders.runs import RunFolder
 
 SAMPLES = "valid_samples"  # the column of sample hypotheses
 _PROJECT = "kdspeech"  # at Weights & Biases; WANDB_PROJECT names another

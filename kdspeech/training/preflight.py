@@ -6,10 +6,10 @@ from typing import Any
 import torch
 
 from kdspeech.audio import SAMPLE_RATE
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import RunError
 from kdspeech.losses import frames_needed
 from kdspeech.training.batches import FrameCounter, frame_rows, position_rows
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 

@@ -12,9 +12,9 @@ from torch.utils.data import Dataset, Sampler
 
 from kdspeech.audio import SAMPLE_RATE, load_audio
 from kdspeech.config import ChannelConfig
-from kdspeech.corpora.utterance import Utterance
-from kdspeech.pretraining.colouring import transmit
 from kdspeech.targets.pseudo_labels import PseudoLabel
+from kdspeech.training.colouring import transmit
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 _POOL_BATCHES = 20  # batches' worth of utterances that are sorted by length together

@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader
 from kdspeech import console
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.config import Recipe
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.decoding.lexicon import LexiconScorer
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import ConfigError
@@ -28,6 +27,7 @@ from kdspeech.targets.speaking import Turns
 from kdspeech.targets.word_targets import WordTargets
 from kdspeech.training.batches import Collator
 from kdspeech.training.recordings import AudioCache, EpochBatches, UtteranceDataset
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 

@@ -15,22 +15,22 @@ from torch.utils.data import DataLoader
 from kdspeech import console
 from kdspeech.choices import DECODER_TERMS, LossTerm, Mode
 from kdspeech.config import Recipe
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.files import write_text
 from kdspeech.lexicon import Lexicon
-from kdspeech.runs import RunFolder
+from kdspeech.model_folders.checkpoints import CheckpointFolder
+from kdspeech.model_folders.runs import RunFolder
 from kdspeech.targets.hypotheses import WeightedText
 from kdspeech.targets.pseudo_labels import PseudoLabeller
 from kdspeech.targets.speaking import Turns
 from kdspeech.targets.target_set import TargetSet
 from kdspeech.training.batches import Collator
-from kdspeech.training.checkpoints import CheckpointFolder
 from kdspeech.training.fitting import EpochResult, StageModule, StagePlan, fit_stage
 from kdspeech.training.loggers import log_epoch, open_loggers
 from kdspeech.training.movement import movement_columns
 from kdspeech.training.recordings import AudioCache, EpochBatches, UtteranceDataset
 from kdspeech.training.self_labelling import SelfLabelling
 from kdspeech.training.stages import epoch_seed
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 # Of what training does beyond all settings, so that no table mixes results of two: 1 heard every epoch of a stage in

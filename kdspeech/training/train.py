@@ -15,15 +15,15 @@ from kdspeech.config import PseudoLabelConfig, Recipe, StudentConfig
 from kdspeech.errors import ConfigError, RunError
 from kdspeech.files import sha256_of_file
 from kdspeech.folds import Fold, FoldProof, Provenance, make_fold
-from kdspeech.pretraining.pretrained import resolve_student
+from kdspeech.model_folders.pretrained import resolve_student
+from kdspeech.model_folders.runs import RunFolder
+from kdspeech.model_folders.student_folder import is_student_folder
+from kdspeech.model_folders.teacher_folder import read_teacher_card, teachers_of
 from kdspeech.protocols import StudentFamily, TeacherCard
-from kdspeech.runs import RunFolder
 from kdspeech.supervision import ALL_LABELS, Supervision
 from kdspeech.targets.aggregate import aggregate, dump_settings, switched_targets
 from kdspeech.targets.speaking import Turns, check_one_vocabulary
 from kdspeech.targets.target_set import TargetSet
-from kdspeech.teaching.student_folder import is_student_folder
-from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of
 from kdspeech.training.loggers import check_wandb
 from kdspeech.training.preflight import check_frames, check_targets
 from kdspeech.training.self_labelling import make_labeller, taught_texts, taught_words, unlabelled_recordings

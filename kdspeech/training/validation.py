@@ -10,7 +10,7 @@ import torch
 
 from kdspeech.decoding.autoregressive import greedy_decoder
 from kdspeech.decoding.ctc import greedy_ctc
-from kdspeech.decoding.hypothesis import Hypothesis
+from kdspeech.hypothesis import Hypothesis
 from kdspeech.losses import ctc_loss
 from kdspeech.protocols import Student
 from kdspeech.scoring.score import score_texts

@@ -8,10 +8,10 @@ from typing import Any
 
 from kdspeech import console
 from kdspeech.audio import SAMPLE_RATE
-from kdspeech.decoding.hypothesis import Hypothesis
 from kdspeech.errors import AudioError
 from kdspeech.evaluation.results import Alternative
 from kdspeech.files import write_text
+from kdspeech.hypothesis import Hypothesis
 from kdspeech.transcription.sources import MAX_DURATION_S, Source
 from kdspeech.transcription.transcriber import Transcriber
 

@@ -15,14 +15,14 @@ from kdspeech import console
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.choices import DEFAULT_CHECKPOINT, Checkpoint, DecodeMode
 from kdspeech.decoding.calibration import Calibration
-from kdspeech.decoding.hypothesis import Hypothesis
 from kdspeech.decoding.options import DEFAULT_OPTIONS, DecodeOptions, resolve, settings_of
 from kdspeech.decoding.recogniser import make_recogniser
 from kdspeech.errors import AudioError
 from kdspeech.files import read_json, sha256_of_file
+from kdspeech.hypothesis import Hypothesis
 from kdspeech.lexicon import Lexicon
+from kdspeech.model_folders.runs import RunFolder, load_student
 from kdspeech.protocols import DecodableStudents
-from kdspeech.runs import RunFolder, load_student
 from kdspeech.transcription.silence import without_long_silence
 
 _BATCH = 32  # utterances heard at a time

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from kdspeech import students
-from kdspeech.corpora.utterance import write_manifest
 from kdspeech.files import read_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.recipe_file import load_recipe
 from kdspeech.supervision import Supervision
 from kdspeech.training.train import train
+from kdspeech.utterance import write_manifest
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import FakeStudents, make_workspace

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import KdspeechError, LeakError
 from kdspeech.folds import Fold, Provenance, make_fold
+from kdspeech.utterance import Utterance
 
 
 def _utterance(speaker: str, index: int, split: str) -> Utterance:

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ConfigError
 from kdspeech.supervision import ALL_LABELS, Supervision, variant_of
+from kdspeech.utterance import Utterance
 
 
 def utterances() -> list[Utterance]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kdspeech.corpora.utterance import Utterance, check_utterances, read_manifest, speakers_of, write_manifest
 from kdspeech.errors import ManifestError
+from kdspeech.utterance import Utterance, check_utterances, read_manifest, speakers_of, write_manifest
 
 _ONE = Utterance("u1", "/audio/u1.wav", 0.5, "zero", "ann", "train", production_id="p1", audio_sha256="1")
 _TWO = Utterance("u2", "/audio/u2.wav", 0.75, "öne", "bob", "test", microphone="M2", audio_sha256="2")

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from kdspeech import students
-from kdspeech.decoding.hypothesis import Hypothesis
 from kdspeech.errors import ConfigError
+from kdspeech.hypothesis import Hypothesis
 from kdspeech.vocabulary import Vocabulary
 from tests.oracles import summed_over_alignments
 

@@ -12,13 +12,13 @@ import torch
 from kdspeech import teachers
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.config import TeacherConfig
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import TeacherError
 from kdspeech.logspace import LOG_ZERO
+from kdspeech.model_folders.teacher_folder import LOG_NAME, read_teacher_card, write_teacher_card
 from kdspeech.protocols import Teacher
 from kdspeech.teachers.conformer import load_model
 from kdspeech.teachers.examples import load_examples, num_encoder_frames
-from kdspeech.teaching.teacher_folder import LOG_NAME, read_teacher_card, write_teacher_card
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 CONFIG = TeacherConfig(

@@ -9,8 +9,8 @@ import torch
 
 from kdspeech import teachers
 from kdspeech.errors import TeacherError
+from kdspeech.model_folders.teacher_folder import read_teacher_card
 from kdspeech.protocols import Teacher
-from kdspeech.teaching.teacher_folder import read_teacher_card
 from kdspeech.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.slow

@@ -12,10 +12,10 @@ import torch
 from kdspeech import students, teachers
 from kdspeech.choices import KINDS
 from kdspeech.dumps.store import LogProbStore
-from kdspeech.pretraining.pretrained import resolve_student
+from kdspeech.model_folders.pretrained import resolve_student
+from kdspeech.model_folders.student_folder import read_student
 from kdspeech.recipe_file import load_recipe
 from kdspeech.teaching.all_teachers import AllTeachers
-from kdspeech.teaching.student_folder import read_student
 from kdspeech.workspace import Workspace
 from tests.conftest import DIGITS
 

@@ -11,11 +11,11 @@ import torch
 from kdspeech import teachers
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.config import TeacherConfig
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import TeacherError
+from kdspeech.model_folders.teacher_folder import LOG_NAME, read_teacher_card
 from kdspeech.teachers.conformer import load_model
 from kdspeech.teachers.progress import TrainingProgress
-from kdspeech.teaching.teacher_folder import LOG_NAME, read_teacher_card
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 CONFIG = TeacherConfig(

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from kdspeech.errors import TeacherError
+from kdspeech.model_folders.teacher_folder import write_teacher_card
 from kdspeech.protocols import TeacherCard
 from kdspeech.teachers import load_teacher
 from kdspeech.teachers.registry import find_source
-from kdspeech.teaching.teacher_folder import write_teacher_card
 
 
 def test_folder_with_hyperparams_is_speechbrain(tmp_path: Path) -> None:

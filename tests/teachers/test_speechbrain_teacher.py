@@ -9,8 +9,8 @@ import torch
 
 from kdspeech import teachers
 from kdspeech.errors import TeacherError, VocabularyError
+from kdspeech.model_folders.teacher_folder import read_teacher_card
 from kdspeech.teachers.toolkits import import_speechbrain
-from kdspeech.teaching.teacher_folder import read_teacher_card
 from kdspeech.vocabulary import MODEL_NAME, Vocabulary
 
 # An EncoderASR of one linear layer over 20 ms features. {columns}, {blank} and {last} vary.

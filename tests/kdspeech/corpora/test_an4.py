@@ -10,8 +10,8 @@ import soundfile
 from kdspeech.audio import load_audio
 from kdspeech.corpora.an4 import read
 from kdspeech.corpora.prepare import prepare
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import KdspeechError, ManifestError
+from kdspeech.utterance import Utterance
 from kdspeech.workspace import Workspace
 
 TRAIN = {

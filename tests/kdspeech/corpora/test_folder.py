@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from kdspeech.corpora.folder import read
-from kdspeech.corpora.utterance import Utterance, check_utterances
 from kdspeech.errors import ConfigError, ManifestError
+from kdspeech.utterance import Utterance, check_utterances
 
 Make = Callable[..., Path]
 

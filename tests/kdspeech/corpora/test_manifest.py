@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kdspeech.corpora import manifest
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ManifestError
+from kdspeech.utterance import Utterance
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -11,8 +11,8 @@ import pytest
 
 from kdspeech.audio import SAMPLE_RATE, load_audio
 from kdspeech.corpora.prepare import prepare
-from kdspeech.corpora.utterance import Utterance, write_manifest
 from kdspeech.students.nemo_import import quiet_nemo
+from kdspeech.utterance import Utterance, write_manifest
 from kdspeech.workspace import Workspace
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from kdspeech.corpora.splits import hold_back, split_by_production
-from kdspeech.corpora.utterance import Utterance
+from kdspeech.utterance import Utterance
 
 
 def _corpus(split: str, productions: int, speaker: str = "ann") -> list[Utterance]:

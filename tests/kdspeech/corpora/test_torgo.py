@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from kdspeech.corpora.torgo import read
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ConfigError, ManifestError
+from kdspeech.utterance import Utterance
 
 PROMPTS = {
     "0001": "[relax your mouth in its normal position]\n",

@@ -9,8 +9,8 @@ import xlwt
 from kdspeech.corpora.registry import READERS
 from kdspeech.corpora.uaspeech import read
 from kdspeech.corpora.uaspeech_words import read_word_list
-from kdspeech.corpora.utterance import Utterance, check_utterances
 from kdspeech.errors import ConfigError, ManifestError
+from kdspeech.utterance import Utterance, check_utterances
 
 # As in the sheet: the same in every block, but for the uncommon words.
 WORDS = {

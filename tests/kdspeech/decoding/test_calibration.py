@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kdspeech.decoding.calibration import Calibration, expected_calibration_error, fit_platt, fit_temperature
-from kdspeech.decoding.hypothesis import Hypothesis
+from kdspeech.hypothesis import Hypothesis
 
 
 def test_platt_scaling_recovers_a_known_distortion() -> None:

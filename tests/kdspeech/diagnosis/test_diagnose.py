@@ -11,19 +11,19 @@ import torch
 
 from kdspeech.choices import DecodeMode
 from kdspeech.config import StageConfig
-from kdspeech.corpora.utterance import write_manifest
 from kdspeech.diagnosis.diagnose import CHECKS, REPORT_NAME, diagnose, print_diagnosis
 from kdspeech.diagnosis.finding import Diagnosis
 from kdspeech.errors import RunError
 from kdspeech.evaluation.evaluate import evaluate, results_path
 from kdspeech.evaluation.results import EvaluationResult
 from kdspeech.files import read_json
+from kdspeech.model_folders.checkpoints import load_checkpoint, save_checkpoint
+from kdspeech.model_folders.runs import find_run
 from kdspeech.protocols import Student
-from kdspeech.runs import find_run
 from kdspeech.training import fitting
-from kdspeech.training.checkpoints import load_checkpoint, save_checkpoint
 from kdspeech.training.stages import prepare_parts
 from kdspeech.training.train import train
+from kdspeech.utterance import write_manifest
 from kdspeech.workspace import Workspace
 from tests.diagnosed import STUDENTS, change_rows, dump, fit, recipe
 from tests.doubles import Behaviour, peaked_log_probs

@@ -9,13 +9,13 @@ import pytest
 
 from kdspeech.audio import load_audio
 from kdspeech.config import Recipe
-from kdspeech.corpora.utterance import Utterance, write_manifest
 from kdspeech.dumps.dump_teachers import balanced_shares, dump_teachers
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import ConfigError, KdspeechError, TeacherError, VocabularyError
 from kdspeech.files import read_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.recipe_file import load_recipe
+from kdspeech.utterance import Utterance, write_manifest
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import Behaviour, FakeTeachers, add_teacher, make_workspace

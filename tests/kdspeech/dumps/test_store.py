@@ -11,13 +11,13 @@ import safetensors
 from safetensors.numpy import load_file, save_file
 
 from kdspeech.config import DumpConfig
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.shard import ShardHeader, ShardKey
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import StoreError, VocabularyError
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import normalise
 from kdspeech.protocols import ScoredText, TeacherCard
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 from tests.doubles import write_shard
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from kdspeech.config import DumpConfig
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.shard import ShardHeader, ShardKey
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import StoreError
 from kdspeech.evaluation.baselines import teacher_baselines
 from kdspeech.lexicon import Lexicon
 from kdspeech.protocols import ScoredText, TeacherCard
+from kdspeech.utterance import Utterance
 from tests.doubles import write_shard
 
 LEXICON = Lexicon(("one", "two", "three"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kdspeech.choices import DECODE_MODES, DecodeMode
-from kdspeech.corpora.utterance import write_manifest
+from kdspeech.comparison.compare import compare
 from kdspeech.decoding.options import DecodeOptions
 from kdspeech.errors import ConfigError, KdspeechError, LeakError, RunError, VocabularyError
 from kdspeech.evaluation.evaluate import evaluate, results_path
@@ -16,7 +16,7 @@ from kdspeech.lexicon import Lexicon
 from kdspeech.recipe_file import load_recipe
 from kdspeech.scoring.score_files import score
 from kdspeech.training.train import train
-from kdspeech.uncertainty.compare import compare
+from kdspeech.utterance import write_manifest
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import FakeStudents, make_workspace

@@ -9,8 +9,8 @@ from kdspeech.evaluation.loso import loso
 from kdspeech.evaluation.loso_table import LosoRow, LosoTable
 from kdspeech.files import read_json
 from kdspeech.lexicon import Lexicon
+from kdspeech.model_folders.runs import RunFolder
 from kdspeech.recipe_file import load_recipe
-from kdspeech.runs import RunFolder
 from kdspeech.scoring.score import Scores
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace

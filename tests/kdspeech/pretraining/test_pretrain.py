@@ -10,11 +10,11 @@ from kdspeech.config import FitConfig, PretrainingConfig, Recipe
 from kdspeech.errors import ConfigError, KdspeechError, RunError, TeacherError
 from kdspeech.files import read_json, sha256_of_file
 from kdspeech.lexicon import Lexicon
+from kdspeech.model_folders.pretrained import PretrainedCard, read_card
+from kdspeech.model_folders.runs import RunFolder
 from kdspeech.pretraining import pretrain as pretraining
 from kdspeech.pretraining.fits import encoder_run
 from kdspeech.pretraining.pretrain import pretrain
-from kdspeech.pretraining.pretrained import PretrainedCard, read_card
-from kdspeech.runs import RunFolder
 from kdspeech.scoring.score import Scores
 from kdspeech.simulation.synthesiser import Synthesiser
 from kdspeech.training.train import train

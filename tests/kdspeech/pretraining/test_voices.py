@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kdspeech.config import VoicesConfig
-from kdspeech.pretraining.voices import ACCENTS, draw_logarithmically, draw_voice, natural_variants
+from kdspeech.pretraining.voices import ACCENTS, draw_voice, natural_variants
+from kdspeech.simulation.draws import draw_logarithmically
 from kdspeech.simulation.speakers import all_names, simulated_speaker
 from kdspeech.simulation.synthesiser import Voice, synthesiser
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from kdspeech.corpora.utterance import write_manifest
 from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.evaluation.evaluate import evaluate, results_path
 from kdspeech.evaluation.results import EvaluationResult
 from kdspeech.lexicon import Lexicon
 from kdspeech.recipe_file import load_recipe
 from kdspeech.training.train import train
+from kdspeech.utterance import write_manifest
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import Behaviour, FakeStudents, FakeTeachers, add_teacher, make_workspace

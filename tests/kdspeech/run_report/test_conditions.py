@@ -2,9 +2,9 @@
 
 import pytest
 
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.evaluation.results import DecodedUtterance
 from kdspeech.run_report.conditions import reliability, wra_by_length
+from kdspeech.utterance import Utterance
 
 
 def _answers(count: int, right: int, confidence: float | None, first: int = 0) -> list[DecodedUtterance]:

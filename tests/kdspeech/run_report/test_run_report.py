@@ -10,11 +10,11 @@ import pytest
 from kdspeech.errors import RunError
 from kdspeech.evaluation.zero_shot import zero_shot
 from kdspeech.files import read_json, write_json
+from kdspeech.model_folders.teacher_folder import read_teacher_card, write_teacher_card
 from kdspeech.run_report.contenders import make_field
 from kdspeech.run_report.rates import charts_by, differences, headline
 from kdspeech.run_report.report import report_path, write_report
 from kdspeech.run_report.subject import load_subjects
-from kdspeech.teaching.teacher_folder import read_teacher_card, write_teacher_card
 from kdspeech.workspace import Workspace
 from tests.doubles import FakeStudents, PublishedTeachers
 

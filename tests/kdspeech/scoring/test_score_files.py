@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from kdspeech.corpora.utterance import Utterance, write_manifest
 from kdspeech.errors import ConfigError, KdspeechError
 from kdspeech.files import read_json
 from kdspeech.scoring.homophone_files import read_homophones
 from kdspeech.scoring.normalise import RULE_NAMES, Normaliser, choose_rules, normalise
 from kdspeech.scoring.score_files import score
+from kdspeech.utterance import Utterance, write_manifest
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from kdspeech.corpora.homophones import homophone_groups
 from kdspeech.corpora.uaspeech import BLOCKS
+from kdspeech.scoring.homophones import homophone_groups
 from kdspeech.scoring.normalise import normalise
 from kdspeech.simulation.synthesiser import Voice, synthesiser
 from kdspeech.simulation.words import all_words

@@ -13,7 +13,6 @@ import pytest
 
 from kdspeech.choices import Kind
 from kdspeech.config import Recipe
-from kdspeech.corpora.utterance import write_manifest
 from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import ConfigError, KdspeechError, LeakError, StoreError, VocabularyError
@@ -21,13 +20,14 @@ from kdspeech.files import read_json, write_json
 from kdspeech.folds import Provenance
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import normalise
+from kdspeech.model_folders.teacher_folder import read_teacher_card, teachers_of, write_teacher_card
 from kdspeech.recipe_file import load_recipe
 from kdspeech.targets.aggregate import aggregate, switched_targets
 from kdspeech.targets.pooled_targets import on_one_grid
 from kdspeech.targets.pooling import frame_mask, pool, temper
 from kdspeech.targets.speaking import Turns
 from kdspeech.targets.target_set import Target, TargetSet
-from kdspeech.teaching.teacher_folder import read_teacher_card, teachers_of, write_teacher_card
+from kdspeech.utterance import write_manifest
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import Behaviour, FakeTeachers, add_teacher, make_workspace

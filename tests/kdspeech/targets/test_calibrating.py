@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.decoding.calibration import fit_temperature
 from kdspeech.errors import ConfigError
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import LOG_ZERO, normalise
 from kdspeech.protocols import TeacherCard
 from kdspeech.targets.calibrating import fit_teachers, frame_labels
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 from tests.doubles import peaked_log_probs
 

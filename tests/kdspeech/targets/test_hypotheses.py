@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from kdspeech.config import DumpConfig
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.shard import ShardHeader, ShardKey
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import StoreError
 from kdspeech.protocols import ScoredText, TeacherCard
 from kdspeech.targets.hypotheses import pooled_texts, read_hypotheses
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 from tests.doubles import write_shard
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from kdspeech.config import TargetConfig
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.targets.label_targets import IndexTargets, LabelTargets, groups_of_label, groups_of_take, pool_by_index
 from kdspeech.targets.target_set import Target
+from kdspeech.utterance import Utterance
 
 
 def utterance(utt_id: str, text: str, speaker: str, split: str = "train") -> Utterance:

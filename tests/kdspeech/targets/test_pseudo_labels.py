@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from kdspeech.config import PseudoLabelConfig
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import normalise
 from kdspeech.targets.pseudo_labels import PseudoLabeller, balanced, pooled_words, word_prior
+from kdspeech.utterance import Utterance
 
 LEXICON = Lexicon(("one", "two", "six"))
 UNIFORM = np.full(3, 1 / 3)

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from kdspeech.config import TargetConfig
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import ConfigError
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import normalise
+from kdspeech.model_folders.teacher_folder import read_teacher_card
 from kdspeech.recipe_file import load_recipe
 from kdspeech.targets.pooling import temper
 from kdspeech.targets.pseudo_labels import pooled_words
 from kdspeech.targets.speaking import Turns
 from kdspeech.targets.word_targets import WordTargets
-from kdspeech.teaching.teacher_folder import read_teacher_card
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import Behaviour, FakeTeachers, add_teacher, make_workspace

@@ -7,19 +7,19 @@ import pytest
 
 from kdspeech.choices import KINDS
 from kdspeech.config import Recipe
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import ConfigError, RunError, TeacherError
 from kdspeech.files import count_lines, read_json
 from kdspeech.lexicon import Lexicon
+from kdspeech.model_folders.student_folder import read_student
+from kdspeech.model_folders.teacher_folder import read_teacher_card
 from kdspeech.teaching.all_teachers import AllTeachers
-from kdspeech.teaching.student_folder import read_student
 from kdspeech.teaching.student_teacher import StudentTeacher
-from kdspeech.teaching.teacher_folder import read_teacher_card
 from kdspeech.teaching.train_student_teacher import teacher_recipe, train_student_teacher
 from kdspeech.teaching.train_teachers import train_teachers
 from kdspeech.training.stages import warmup_steps
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import FakeTeacher, FakeTeachers, add_teacher, make_workspace

@@ -8,7 +8,7 @@ import pytest
 from kdspeech.config import StudentConfig
 from kdspeech.errors import TeacherError
 from kdspeech.lexicon import Lexicon
-from kdspeech.teaching.student_folder import write_student
+from kdspeech.model_folders.student_folder import write_student
 from kdspeech.teaching.student_teacher import StudentTeacher
 from kdspeech.vocabulary import Vocabulary
 from tests.doubles import FakeStudents, peaked_log_probs, synthetic_waveform

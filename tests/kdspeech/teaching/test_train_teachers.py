@@ -9,14 +9,14 @@ import pytest
 import soundfile
 
 from kdspeech.config import Recipe, TeacherConfig
-from kdspeech.corpora.utterance import Utterance, write_manifest
 from kdspeech.errors import KdspeechError, RunError, TeacherError
 from kdspeech.files import read_json
-from kdspeech.pretraining.pretrained import PretrainedCard, write_card
+from kdspeech.model_folders.pretrained import PretrainedCard, write_card
+from kdspeech.model_folders.teacher_folder import read_teacher_card, replacing_folder, write_teacher_card
 from kdspeech.protocols import ScoredText, Teacher, TeacherCard, TeacherScores
 from kdspeech.recipe_file import load_recipe
-from kdspeech.teaching.teacher_folder import read_teacher_card, replacing_folder, write_teacher_card
 from kdspeech.teaching.train_teachers import train_teachers
+from kdspeech.utterance import Utterance, write_manifest
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import RunError
 from kdspeech.targets.hypotheses import WeightedText
 from kdspeech.targets.target_set import Target
 from kdspeech.training.batches import Collator, twice
 from kdspeech.training.recordings import Item
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 

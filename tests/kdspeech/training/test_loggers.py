@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from kdspeech.errors import ConfigError
 from kdspeech.lexicon import Lexicon
-from kdspeech.runs import RunFolder
+from kdspeech.model_folders.runs import RunFolder
 from kdspeech.training.train import train
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kdspeech.lexicon import Lexicon
-from kdspeech.runs import RunFolder
+from kdspeech.model_folders.runs import RunFolder
 from kdspeech.training.movement import Movement, PartMovement, movement_columns, read_movement
 from kdspeech.training.train import train
 from kdspeech.vocabulary import Vocabulary

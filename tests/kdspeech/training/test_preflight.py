@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import RunError
 from kdspeech.targets.target_set import Target
 from kdspeech.training.preflight import check_frames, check_targets
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 ONE = Utterance("a", "/a.wav", 0.4, "one", "anna", "train")

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from kdspeech.config import ChannelConfig
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.training.recordings import AudioCache, Draw, EpochBatches, UtteranceDataset
+from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
 UTTERANCES = [

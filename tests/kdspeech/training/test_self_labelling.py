@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import torch
 
-from kdspeech.corpora.utterance import write_manifest
 from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.errors import ConfigError, RunError, StoreError
 from kdspeech.files import read_json
 from kdspeech.lexicon import Lexicon
-from kdspeech.runs import RunFolder
+from kdspeech.model_folders.checkpoints import load_checkpoint
+from kdspeech.model_folders.runs import RunFolder
 from kdspeech.supervision import Supervision
-from kdspeech.training.checkpoints import load_checkpoint
 from kdspeech.training.train import train
+from kdspeech.utterance import write_manifest
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import FakeTeachers, add_teacher, make_workspace

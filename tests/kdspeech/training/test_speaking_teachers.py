@@ -13,10 +13,10 @@ from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.errors import ConfigError, RunError, VocabularyError
 from kdspeech.files import read_json
 from kdspeech.lexicon import Lexicon
-from kdspeech.runs import RunFolder
+from kdspeech.model_folders.checkpoints import load_checkpoint
+from kdspeech.model_folders.runs import RunFolder
+from kdspeech.model_folders.teacher_folder import read_teacher_card
 from kdspeech.supervision import Supervision
-from kdspeech.teaching.teacher_folder import read_teacher_card
-from kdspeech.training.checkpoints import load_checkpoint
 from kdspeech.training.self_labelling import taught_texts
 from kdspeech.training.stage_runner import StageRunner
 from kdspeech.training.train import train

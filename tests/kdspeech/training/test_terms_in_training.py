@@ -13,11 +13,11 @@ from kdspeech.config import FrameKlConfig
 from kdspeech.files import read_json
 from kdspeech.folds import Provenance
 from kdspeech.lexicon import Lexicon
+from kdspeech.model_folders.checkpoints import load_checkpoint
+from kdspeech.model_folders.runs import RunFolder
 from kdspeech.protocols import Encoded, StudentOutput
-from kdspeech.runs import RunFolder
 from kdspeech.targets.hypotheses import WeightedText
 from kdspeech.targets.target_set import Target, TargetSet
-from kdspeech.training.checkpoints import load_checkpoint
 from kdspeech.training.train import train
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace

@@ -11,19 +11,19 @@ import pytest
 import torch
 
 from kdspeech.config import ChannelConfig
-from kdspeech.corpora.utterance import write_manifest
 from kdspeech.errors import KdspeechError, LeakError, RunError, VocabularyError
 from kdspeech.files import read_json, write_json
 from kdspeech.folds import Provenance
 from kdspeech.lexicon import Lexicon
-from kdspeech.runs import RunFolder, load_student
+from kdspeech.model_folders.checkpoints import load_checkpoint
+from kdspeech.model_folders.runs import RunFolder, load_student
 from kdspeech.targets.target_set import Target, TargetSet
 from kdspeech.training.averaging import WeightAverage
 from kdspeech.training.batches import Collator
-from kdspeech.training.checkpoints import load_checkpoint
 from kdspeech.training.recordings import AudioCache, Draw, Item, UtteranceDataset
 from kdspeech.training.train import train
 from kdspeech.training.validation import Validation
+from kdspeech.utterance import write_manifest
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import add_teacher, make_workspace

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from kdspeech.corpora.utterance import Utterance, write_manifest
 from kdspeech.errors import ConfigError, KdspeechError
 from kdspeech.scoring.formats.registry import FORMATS, WRITABLE, format_to_write
 from kdspeech.scoring.formats.rows import FormatError, Written
 from kdspeech.scoring.formats.transcripts import merge_transcripts, read_transcripts
+from kdspeech.utterance import Utterance, write_manifest
 
 TEXTS = {"F02_1": "one two", "F02_2": "", "M05_1": "x-ray, “é”"}
 

@@ -2,7 +2,7 @@
 
 from itertools import combinations
 
-from kdspeech.corpora.homophones import HOMOPHONES, homophone_groups
+from kdspeech.scoring.homophones import HOMOPHONES, homophone_groups
 from kdspeech.scoring.normalise import normalise
 
 

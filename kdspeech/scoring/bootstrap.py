@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdspeech.uncertainty.units import SpeakerUnits
+from kdspeech.scoring.units import SpeakerUnits
 
 NUM_REPLICATES = 10_000
 LEVEL = 95.0  # %

@@ -18,9 +18,9 @@ from kdspeech.config import Recipe, StudentConfig
 from kdspeech.errors import RunError
 from kdspeech.files import read_json, write_json, write_text
 from kdspeech.folds import FoldProof
+from kdspeech.model_folders.checkpoints import load_checkpoint
 from kdspeech.protocols import StudentFamily
 from kdspeech.supervision import ALL_LABELS, Supervision, train_command
-from kdspeech.training.checkpoints import load_checkpoint
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from kdspeech.corpora.utterance import Utterance
 from kdspeech.errors import ManifestError
 from kdspeech.files import write_text
+from kdspeech.utterance import Utterance
 
 _MAX_NAMED = 10  # in one message
 

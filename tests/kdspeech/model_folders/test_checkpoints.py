@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kdspeech.errors import RunError
-from kdspeech.training.checkpoints import CheckpointFolder, load_checkpoint, save_checkpoint
+from kdspeech.model_folders.checkpoints import CheckpointFolder, load_checkpoint, save_checkpoint
 
 
 def save(folder: CheckpointFolder, name: str, score: float) -> None:

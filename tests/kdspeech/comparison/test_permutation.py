@@ -8,8 +8,8 @@ from math import comb
 import numpy as np
 import pytest
 
-from kdspeech.uncertainty import permutation
-from kdspeech.uncertainty.permutation import PValue, flip_productions, flip_speakers
+from kdspeech.comparison import permutation
+from kdspeech.comparison.permutation import PValue, flip_productions, flip_speakers
 
 
 def enumerated(differences: list[Fraction]) -> float:

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from kdspeech.comparison.comparison import Answers, Comparison, Estimate, Evidence, SpeakerPair
+from kdspeech.comparison.permutation import flip_productions, flip_speakers
+from kdspeech.comparison.systems import System, read_system
 from kdspeech.errors import KdspeechError
 from kdspeech.files import write_json
-from kdspeech.scoring.formats.rows import Detail
-from kdspeech.scoring.formats.transcripts import read_transcripts
-from kdspeech.scoring.joining import listed
-from kdspeech.scoring.normalise import RULE_NAMES, Normaliser
-from kdspeech.uncertainty.bootstrap import (
+from kdspeech.scoring.bootstrap import (
     NUM_REPLICATES,
     Statistic,
     bootstrap_intervals,
@@ -22,10 +21,11 @@ from kdspeech.uncertainty.bootstrap import (
     micro,
     observed,
 )
-from kdspeech.uncertainty.comparison import Answers, Comparison, Estimate, Evidence, SpeakerPair
-from kdspeech.uncertainty.permutation import flip_productions, flip_speakers
-from kdspeech.uncertainty.systems import System, read_system
-from kdspeech.uncertainty.units import SpeakerUnits, group_units
+from kdspeech.scoring.formats.rows import Detail
+from kdspeech.scoring.formats.transcripts import read_transcripts
+from kdspeech.scoring.joining import listed
+from kdspeech.scoring.normalise import RULE_NAMES, Normaliser
+from kdspeech.scoring.units import SpeakerUnits, group_units
 
 _MAX_SEEDS = 10_000  # denominators of a production's mean over seeds
 

@@ -13,8 +13,8 @@ import torch
 from kdspeech.config import StudentConfig
 from kdspeech.errors import TeacherError
 from kdspeech.files import read_json, sha256_of_file, sha256_of_text, write_json
+from kdspeech.model_folders.checkpoints import load_checkpoint
 from kdspeech.protocols import StudentFamily
-from kdspeech.training.checkpoints import load_checkpoint
 from kdspeech.vocabulary import Vocabulary
 
 STUDENT_NAME = "student.json"

@@ -8,11 +8,11 @@ import torch
 from kdspeech.config import Recipe, StudentConfig
 from kdspeech.errors import LeakError, RunError
 from kdspeech.lexicon import Lexicon
-from kdspeech.pretraining.pretrained import resolve_student
-from kdspeech.runs import load_student
-from kdspeech.teaching.common_start import make_common_start
-from kdspeech.teaching.student_folder import read_student
-from kdspeech.teaching.teacher_folder import read_teacher_card
+from kdspeech.model_folders.common_start import make_common_start
+from kdspeech.model_folders.pretrained import resolve_student
+from kdspeech.model_folders.runs import load_student
+from kdspeech.model_folders.student_folder import read_student
+from kdspeech.model_folders.teacher_folder import read_teacher_card
 from kdspeech.training.train import checkpoint_sha256, train
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace

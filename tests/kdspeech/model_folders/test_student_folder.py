@@ -7,7 +7,13 @@ import torch
 
 from kdspeech.config import StudentConfig
 from kdspeech.errors import TeacherError
-from kdspeech.teaching.student_folder import is_student_folder, load_saved, read_student, student_sha256, write_student
+from kdspeech.model_folders.student_folder import (
+    is_student_folder,
+    load_saved,
+    read_student,
+    student_sha256,
+    write_student,
+)
 from kdspeech.vocabulary import Vocabulary
 from tests.learners import TinyStudents
 

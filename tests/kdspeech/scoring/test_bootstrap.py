@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from kdspeech.uncertainty.bootstrap import bootstrap_intervals, difference, macro, micro, observed
-from kdspeech.uncertainty.units import SpeakerUnits, group_units
+from kdspeech.scoring.bootstrap import bootstrap_intervals, difference, macro, micro, observed
+from kdspeech.scoring.units import SpeakerUnits, group_units
 
 
 def speaker(name: str, right: int, wrong: int) -> SpeakerUnits:

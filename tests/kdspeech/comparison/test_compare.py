@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from kdspeech.comparison.compare import compare
+from kdspeech.comparison.systems import find_files
 from kdspeech.errors import KdspeechError
 from kdspeech.files import read_json
-from kdspeech.uncertainty.compare import compare
-from kdspeech.uncertainty.systems import find_files
 
 SPEAKERS = tuple(f"s{i}" for i in range(6))
 

@@ -9,7 +9,7 @@ from kdspeech.config import StudentConfig
 from kdspeech.errors import RunError, VocabularyError
 from kdspeech.files import sha256_of_file, write_json
 from kdspeech.lexicon import Lexicon
-from kdspeech.pretraining.pretrained import (
+from kdspeech.model_folders.pretrained import (
     PretrainedCard,
     pretrained_teacher,
     read_card,
@@ -17,8 +17,8 @@ from kdspeech.pretraining.pretrained import (
     speakers_heard,
     write_card,
 )
+from kdspeech.model_folders.teacher_folder import write_teacher_card
 from kdspeech.protocols import TeacherCard
-from kdspeech.teaching.teacher_folder import write_teacher_card
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import make_workspace

@@ -11,7 +11,7 @@ import soxr
 
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.config import ChannelConfig, ColouringConfig
-from kdspeech.pretraining.voices import draw_logarithmically
+from kdspeech.simulation.draws import draw_logarithmically
 
 _EQUALISER_HZ = (0, 150, 300, 600, 1200, 2400, 4000, 8000)  # where gains are drawn; between them they glide
 _LOG_OFFSET_HZ = 60  # bends the frequency axis like hearing: even below it, logarithmic above

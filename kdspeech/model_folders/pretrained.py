@@ -8,9 +8,9 @@ from kdspeech.choices import PRETRAINED
 from kdspeech.config import StudentConfig
 from kdspeech.errors import RunError, VocabularyError
 from kdspeech.files import read_json, sha256_of_file, write_json
-from kdspeech.teaching.common_start import check_common_start
-from kdspeech.teaching.student_folder import is_student_folder
-from kdspeech.teaching.teacher_folder import read_teacher_card
+from kdspeech.model_folders.common_start import check_common_start
+from kdspeech.model_folders.student_folder import is_student_folder
+from kdspeech.model_folders.teacher_folder import read_teacher_card
 from kdspeech.workspace import Workspace
 
 CARD_NAME = "pretrained.json"

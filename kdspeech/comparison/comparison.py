@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kdspeech import console
+from kdspeech.comparison.permutation import PValue
+from kdspeech.scoring.bootstrap import LEVEL, Interval
 from kdspeech.scoring.joining import listed
-from kdspeech.uncertainty.bootstrap import LEVEL, Interval
-from kdspeech.uncertainty.permutation import PValue
 
 MIN_SPEAKERS = 6  # with fewer, flipping speakers cannot give p <= 0.05
 

@@ -5,7 +5,7 @@ import pytest
 
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.config import ChannelConfig, ColouringConfig
-from kdspeech.pretraining.colouring import colour, coloured_noise, echo, transmit
+from kdspeech.training.colouring import colour, coloured_noise, echo, transmit
 
 PLAIN: dict[str, object] = {
     "speed": (1.0, 1.0),

@@ -11,10 +11,10 @@ from kdspeech.choices import NEMO
 from kdspeech.config import StudentConfig
 from kdspeech.errors import RunError
 from kdspeech.files import read_json, sha256_of_file, write_json
+from kdspeech.model_folders.runs import differences, plain
+from kdspeech.model_folders.student_folder import is_student_folder, write_student
+from kdspeech.model_folders.teacher_folder import CARD_NAME, OWN_FOLDER, replacing_folder, write_teacher_card
 from kdspeech.protocols import StudentFamily, TeacherCard
-from kdspeech.runs import differences, plain
-from kdspeech.teaching.student_folder import is_student_folder, write_student
-from kdspeech.teaching.teacher_folder import CARD_NAME, OWN_FOLDER, replacing_folder, write_teacher_card
 from kdspeech.vocabulary import Vocabulary
 
 START_NAME = "start.json"  # the settings that a start was made from

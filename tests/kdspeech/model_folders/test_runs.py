@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from kdspeech import runs
 from kdspeech.cli.train import command as train_command
 from kdspeech.config import Recipe
 from kdspeech.errors import RunError
 from kdspeech.files import read_json, write_json
 from kdspeech.folds import FoldProof
+from kdspeech.model_folders import runs
+from kdspeech.model_folders.checkpoints import save_checkpoint
+from kdspeech.model_folders.runs import RunFolder, find_run, load_student
 from kdspeech.recipe_file import load_recipe
-from kdspeech.runs import RunFolder, find_run, load_student
 from kdspeech.supervision import Supervision
-from kdspeech.training.checkpoints import save_checkpoint
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.learners import TinyStudents, tiny_recipe
