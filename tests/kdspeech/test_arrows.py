@@ -33,7 +33,7 @@ def _core() -> dict[Path, set[str]]:
 
 def test_no_two_packages_of_the_core_need_each_other() -> None:
     parts = {path.with_suffix("").parts[1] for path in _core()} - {"__init__"}
-    needed = defaultdict(set)
+    needed: dict[str, set[str]] = defaultdict(set)
     for path, names in _core().items():
         part = path.with_suffix("").parts[1]
         needed[part] |= {name.split(".")[1] for name in names if name.startswith("kdspeech.")} & parts - {part}
