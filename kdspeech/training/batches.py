@@ -40,6 +40,7 @@ class Batch(NamedTuple):
     word_targets: torch.Tensor | None = None  # float32 [B, W], log-posteriors over the lexicon
     word_mask: torch.Tensor | None = None  # bool [B], utterances whose word targets count
     hypotheses: NBest | None = None  # the teachers' texts
+    has_frame_targets: torch.Tensor | None = None  # bool [B]; where false, what stands in `frame_targets` is no target
 
 
 def twice(batch: Batch) -> Batch:
@@ -94,7 +95,7 @@ class Collator:
         num_tokens = torch.tensor([len(item.token_ids) for item in items])
         decoder_targets = _pad([torch.tensor([*item.token_ids, end]) for item in items], end)  # [B, U]
         utt_ids = tuple(item.utterance.utt_id for item in items)
-        frame_targets, frame_mask = self._on_frames(utt_ids, lengths)
+        frame_targets, frame_mask, has_frame_targets = self._on_frames(utt_ids, lengths)
         decoder_mask = torch.arange(decoder_targets.shape[1]) <= num_tokens[:, None]
         token_targets, token_mask = self._on_positions(items, decoder_mask)
         word_targets, word_mask = self._on_words(utt_ids)
@@ -116,6 +117,7 @@ class Collator:
             word_targets=word_targets,
             word_mask=word_mask,
             hypotheses=self._n_best(utt_ids),
+            has_frame_targets=has_frame_targets,
         )
 
     def _n_best(self, utt_ids: Sequence[str]) -> NBest | None:
@@ -141,9 +143,9 @@ class Collator:
 
     def _on_frames(
         self, utt_ids: Sequence[str], lengths: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor] | tuple[None, None]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | tuple[None, None, None]:
         if self._frame_counter is None:
-            return None, None
+            return None, None, None
         rows, masks = [], []
         for utt_id, num_frames in zip(utt_ids, self._frame_counter(lengths).tolist(), strict=True):
             if utt_id in self._without_targets:
@@ -153,7 +155,8 @@ class Collator:
             log_probs, mask = frame_rows(self._targets, utt_id)
             rows.append(torch.from_numpy(map_frames(log_probs, num_frames)))
             masks.append(torch.from_numpy(map_frames(mask, num_frames)))
-        return _pad(rows, 0.0), _pad(masks, False)
+        covered = torch.tensor([utt_id not in self._without_targets for utt_id in utt_ids])
+        return _pad(rows, 0.0), _pad(masks, False), covered
 
     def _on_positions(
         self, items: Sequence[Item], decoder_mask: torch.Tensor

@@ -93,6 +93,20 @@ def _ctc_of(log_probs: Tensor, heard: Heard, settings: TermSettings) -> LossSum:
     return ctc_loss(log_probs, num_frames, batch.tokens, batch.num_tokens, settings.blank_id, batch.weights)
 
 
+def _over_all(term: LossSum, taught: Tensor | None) -> LossSum:
+    """The same sum over a batch in which recordings without targets count, too, as much as the others in the mean.
+
+    So a recording weighs as much where few have targets as where all have: otherwise a tenth with targets would pull
+    ten times as hard as it does beside the others, against what the hard terms say of them all.
+
+    Args:
+        taught: bool [B], recordings with targets; None: all.
+    """
+    if taught is None:
+        return term
+    return LossSum(term.sum, term.count * len(taught) / taught.sum().clamp(min=1))
+
+
 def _frame_kl(heard: Heard, settings: TermSettings) -> LossSum | None:
     return _frame_kl_of(heard.output.ctc_log_probs, heard, settings)
 
@@ -109,14 +123,16 @@ def _frame_kl_of(log_probs: Tensor, heard: Heard, settings: TermSettings) -> Los
     log_probs = log_probs[:, : mask.shape[1]]  # T may exceed the longest utterance's frames
     columns = slice(0, settings.blank_id if settings.without_blank else None)  # the blank is the last one
     targets = targets[..., columns]
+    taught = heard.batch.has_frame_targets
     if options is None:
-        return masked_kl(log_probs[..., columns], targets, mask, settings.temperature)
+        return _over_all(masked_kl(log_probs[..., columns], targets, mask, settings.temperature), taught)
     num_frames = heard.output.num_frames
     if options.symmetric is not None:
         blank = log_probs[..., settings.blank_id]
-        taught = mask.any(dim=1, keepdim=True)  # [B, 1]; without targets there is nothing to learn at any spike
-        mask = taught & symmetric_mask(mask, blank, num_frames, settings.blank_threshold, options.symmetric)
-    return delay_tolerant_kl(log_probs[..., columns], targets, mask, num_frames, settings.temperature, options.delay)
+        spikes = symmetric_mask(mask, blank, num_frames, settings.blank_threshold, options.symmetric)
+        mask = mask.any(dim=1, keepdim=True) & spikes  # without targets there is nothing to learn at any spike
+    term = delay_tolerant_kl(log_probs[..., columns], targets, mask, num_frames, settings.temperature, options.delay)
+    return _over_all(term, taught)
 
 
 def _word_kl(heard: Heard, settings: TermSettings) -> LossSum | None:
@@ -126,7 +142,7 @@ def _word_kl(heard: Heard, settings: TermSettings) -> LossSum | None:
     counts = heard.batch.word_mask
     if counts is None:
         counts = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
-    return word_posterior_kl(scores, heard.batch.word_targets, counts, settings.temperature)
+    return _over_all(word_posterior_kl(scores, heard.batch.word_targets, counts, settings.temperature), counts)
 
 
 def _cross_entropy(heard: Heard, settings: TermSettings) -> LossSum | None:
@@ -140,7 +156,7 @@ def _token_kl(heard: Heard, settings: TermSettings) -> LossSum | None:
     rows, targets, mask = heard.output.decoder_log_probs, heard.batch.token_targets, heard.batch.token_mask
     if rows is None or targets is None or mask is None:
         return None
-    return masked_kl(rows, targets, mask, settings.temperature)
+    return _over_all(masked_kl(rows, targets, mask, settings.temperature), mask.any(dim=1))
 
 
 def _consistency(heard: Heard, settings: TermSettings) -> LossSum | None:

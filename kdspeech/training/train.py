@@ -30,6 +30,9 @@ from kdspeech.training.self_labelling import make_labeller, taught_texts, taught
 from kdspeech.training.stage_runner import LOOP_VERSION, StageRunner, TrainingTask, has_term, learns_frames
 from kdspeech.workspace import Workspace
 
+# Of how recordings without transcripts are learnt from, as LOOP_VERSION: 1 let the recordings that have targets of the
+# teachers pull for those that have none.
+_UNLABELLED_LOOP_VERSION = 2
 _NBEST: tuple[LossTerm, ...] = ("nbest_ctc", "nbest_cross_entropy")
 
 
@@ -223,6 +226,7 @@ def run_config(
             )
         stage["losses"] = stage["losses"][mode]
     pseudo_labels = recipe.pseudo_labels.model_dump(mode="json")
+    unlabelled = {**asdict(supervision), "pseudo_labels": pseudo_labels, "loop": _UNLABELLED_LOOP_VERSION}
     weighs_words = any(has_term(recipe, mode, term) for term in ("word_kl", *_NBEST))
     own_weight = recipe.pseudo_labels.own_weight if weighs_words and supervision == ALL_LABELS else None
     if own_weight == PseudoLabelConfig().own_weight:
@@ -237,7 +241,7 @@ def run_config(
         "training": recipe.training.model_dump(mode="json", exclude={"audio_cache_mb"}),
         "stages": stages,
         "targets": None if mode == "labels" else recipe.targets.model_dump(mode="json"),
-        "unlabelled": None if supervision == ALL_LABELS else {**asdict(supervision), "pseudo_labels": pseudo_labels},
+        "unlabelled": None if supervision == ALL_LABELS else unlabelled,
         **({"pseudo_labels": {"own_weight": own_weight}} if own_weight is not None else {}),
         "inputs": {
             "manifest": sha256_of_file(workspace.manifest_path),

@@ -99,7 +99,44 @@ def test_weights_weigh_the_hard_terms_and_transcripts_alone_have_token_targets()
     assert float(found["ctc"].sum) == pytest.approx(-math.log(5 / 64) - 0.5 * math.log(3 / 16), rel=1e-5)
     assert float(found["ctc"].count) == pytest.approx(2 + 0.5 * 1)
     assert float(found["cross_entropy"].count) == pytest.approx(3 + 0.5 * 2)
-    assert int(found["token_kl"].count) == 3
+    assert float(found["token_kl"].count) == 3 * 2 / 1  # as if the second utterance's positions agreed
+
+
+class _TwoWords:
+    """Scores two words by how often a frame says the first or the second piece."""
+
+    def word_log_likelihoods(self, log_probs: torch.Tensor, num_frames: torch.Tensor) -> torch.Tensor:
+        return log_probs[..., :2].sum(dim=1)
+
+
+def test_a_recording_pulls_as_hard_where_others_have_no_targets_as_where_all_have() -> None:
+    """Alone with targets, the first utterance has the gradient that it has beside a second one that counts."""
+    words = torch.log_softmax(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), dim=-1)
+    targets = torch.log_softmax(torch.tensor([3.0, 1.0, 0.0, 0.0]), dim=-1).expand(2, 3, 4)
+    equal = torch.tensor([[True, True, True]] * 2)  # as many rows in both utterances
+    given = batch()._replace(
+        frame_targets=targets, frame_mask=equal, token_targets=targets, token_mask=equal, word_targets=words,
+        word_mask=torch.tensor([True, True]), has_frame_targets=torch.tensor([True, True]),
+    )  # fmt: skip
+    first = torch.tensor([True, False])
+    alone = given._replace(
+        frame_mask=equal & first[:, None], token_mask=equal & first[:, None], word_mask=first, has_frame_targets=first
+    )
+
+    def gradients(batch: Batch, name: str) -> torch.Tensor:
+        rows = torch.zeros(2, 3, 4, requires_grad=True)
+        said = torch.log_softmax(rows, dim=-1)
+        settings = TermSettings(BLANK, TEMPERATURE, scorer=_TwoWords())  # type: ignore[arg-type]
+        heard = Heard(batch, StudentOutput(said, torch.tensor([3, 3]), said))
+        loss_terms((name,), heard, settings)[name].mean.backward()
+        assert rows.grad is not None
+        return rows.grad
+
+    for name in ("frame_kl", "token_kl", "word_kl"):
+        together, single = gradients(given, name), gradients(alone, name)
+        assert single[0].abs().max() > 1e-3
+        torch.testing.assert_close(single[0], together[0])
+        assert single[1].abs().max() == 0
 
 
 def says(*columns: int) -> torch.Tensor:
