@@ -107,7 +107,7 @@ class PseudoLabelConfig(Strict):
 
     temperature: float = Field(4.0, gt=0)  # of each teacher's word posteriors, before they are pooled
     own_weight: float = Field(4.0, gt=0)  # of a speaker's own teacher, where every other teacher counts 1
-    balance: bool = True  # each word comes as often as among the labelled transcripts
+    balance: bool = True  # of a speaker without a teacher: each word comes as often as of the training speakers
     student_weight: float = Field(0.5, ge=0)  # of the student's posteriors at the end; grows from 0 in a straight line
     student_from: float = Field(0.3, ge=0, le=1)  # share of the training after which the student is asked, too
     min_confidence: float = Field(0.0, ge=0, le=1)  # below it a recording is not learnt from

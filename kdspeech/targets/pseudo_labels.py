@@ -70,9 +70,9 @@ def balanced(log_posteriors: np.ndarray, prior: np.ndarray) -> np.ndarray:
 
 
 def word_prior(lexicon: Lexicon, texts: Iterable[str], num_speakers: int) -> np.ndarray:
-    """How often each word is expected of a speaker: as often as of the labelled ones, and half a time more.
+    """How often each word is expected of a speaker: as often as of those who said the texts, and half a time more.
 
-    The half keeps words that no labelled speaker says possible. Without labels every word is as likely as another.
+    The half keeps words that none of them says possible. Without texts every word is as likely as another.
 
     Returns:
         float64 [W], above 0, sums to 1.
@@ -139,15 +139,16 @@ class PseudoLabeller:
     lexicon: Lexicon
     teachers: Mapping[str, np.ndarray] | None  # utterance id -> [W] of `read_word_posteriors`; None: student alone
     fits: Mapping[str, np.ndarray]  # utterance id -> bool [W], words that the student's frames can hold
-    prior: np.ndarray  # [W]
+    prior: np.ndarray  # [W], expected of a doubtful speaker
     config: PseudoLabelConfig
     known: frozenset[str] = frozenset()  # speakers whose own teacher is among the teachers
 
     @property
     def doubtful(self) -> tuple[Utterance, ...]:
-        """The recordings about which the student is asked: of speakers whom no teacher knows.
+        """The recordings about which the student is asked, and which are balanced: of speakers whom no teacher knows.
 
-        A speaker's own teacher is right nearly always; a student that hears its own young guesses there repeats them.
+        A speaker's own teacher is right nearly always; a student that hears its own young guesses there repeats them,
+        and a balance that is not exactly the speaker's takes right words away.
         """
         return tuple(u for u in self.utterances if u.speaker not in self.known)
 
@@ -167,7 +168,8 @@ class PseudoLabeller:
         for speaker in dict.fromkeys(u.speaker for u in self.utterances):
             utt_ids = [u.utt_id for u in self.utterances if u.speaker == speaker]
             log_posteriors = np.stack([self._together(utt_id, student, progress) for utt_id in utt_ids])
-            posteriors = balanced(log_posteriors, self.prior) if self.config.balance else np.exp(log_posteriors)
+            is_balanced = self.config.balance and speaker not in self.known
+            posteriors = balanced(log_posteriors, self.prior) if is_balanced else np.exp(log_posteriors)
             for utt_id, row in zip(utt_ids, posteriors, strict=True):
                 labels[utt_id] = self._label(row)
         return labels

@@ -17,7 +17,7 @@ from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import ConfigError
 from kdspeech.folds import Fold
 from kdspeech.lexicon import Lexicon
-from kdspeech.logspace import normalise
+from kdspeech.logspace import LOG_ZERO, normalise
 from kdspeech.losses import frames_needed
 from kdspeech.protocols import TeacherCard
 from kdspeech.supervision import Supervision
@@ -73,14 +73,23 @@ def make_labeller(
     """
     lexicon, config = workspace.lexicon, recipe.pseudo_labels
     store = LogProbStore(workspace.dumps_dir)
+    known = frozenset(speaker for card in cards for speaker in card.speakers or ())
+    teachers = read_word_posteriors(store, cards, unlabelled, lexicon, config) if cards else None
+    fits = _fits(unlabelled, lexicon, workspace.vocabulary, student, max(recipe.training.speeds))
+    # Words are counted over whoever has transcripts or a teacher of his own: few transcripts alone are a poor sample.
+    texts, speakers = [u.text for u in labelled], {u.speaker for u in labelled}
+    for u in unlabelled:
+        if teachers is not None and u.speaker in known:
+            texts.append(lexicon.words[int(np.where(fits[u.utt_id], teachers[u.utt_id], LOG_ZERO).argmax())])
+            speakers.add(u.speaker)
     return PseudoLabeller(
         utterances=tuple(unlabelled),
         lexicon=lexicon,
-        teachers=read_word_posteriors(store, cards, unlabelled, lexicon, config) if cards else None,
-        fits=_fits(unlabelled, lexicon, workspace.vocabulary, student, max(recipe.training.speeds)),
-        prior=word_prior(lexicon, (u.text for u in labelled), len({u.speaker for u in labelled})),
+        teachers=teachers,
+        fits=fits,
+        prior=word_prior(lexicon, texts, len(speakers)),
         config=config,
-        known=frozenset(speaker for card in cards for speaker in card.speakers or ()),
+        known=known,
     )
 
 

@@ -31,7 +31,7 @@ from kdspeech.training.stage_runner import LOOP_VERSION, StageRunner, TrainingTa
 from kdspeech.workspace import Workspace
 
 # Of how recordings without transcripts are learnt from, as LOOP_VERSION: 1 let the recordings that have targets of the
-# teachers pull for those that have none.
+# teachers pull for those that have none, and balanced speakers whose own teacher is there.
 _UNLABELLED_LOOP_VERSION = 2
 _NBEST: tuple[LossTerm, ...] = ("nbest_ctc", "nbest_cross_entropy")
 

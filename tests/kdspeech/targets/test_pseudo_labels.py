@@ -95,6 +95,22 @@ def test_the_student_is_not_asked_about_speakers_whose_own_teacher_is_there() ->
     assert {name: label.text for name, label in labels.items()} == {"t": "one", "a": "two"}
 
 
+def test_only_speakers_without_a_teacher_are_balanced() -> None:
+    """Both speakers sound like `one` twice, and only the one whom no teacher knows is not believed."""
+    rows = {"1": log(0.8, 0.15, 0.05), "2": log(0.6, 0.39, 0.01)}
+    recordings = {f"{speaker}{number}": (speaker, row) for speaker in ("told", "new") for number, row in rows.items()}
+    utterances = tuple(Utterance(i, f"{i}.wav", 1.0, "", speaker, "train") for i, (speaker, _) in recordings.items())
+    posteriors = {utt_id: row for utt_id, (_, row) in recordings.items()}
+    fits = {utt_id: np.ones(3, dtype=bool) for utt_id in recordings}
+    prior, config = np.array([0.5, 0.49, 0.01]), PLAIN.model_copy(update={"balance": True})
+    both = PseudoLabeller(utterances, LEXICON, posteriors, fits, prior, config, frozenset({"told"}))
+    labels = both.label(None, 0.0)
+    assert {i: label.text for i, label in labels.items()} == {
+        "told1": "one", "told2": "one", "new1": "one", "new2": "two",
+    }  # fmt: skip
+    assert labels["told2"].weight == pytest.approx(0.6, rel=1e-5)
+
+
 def test_without_teachers_the_student_speaks_alone_or_nobody_does() -> None:
     alone = labeller(None)
     assert alone.label(None, 0.5) == {}

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,7 +15,10 @@ from kdspeech.files import read_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.model_folders.checkpoints import load_checkpoint
 from kdspeech.model_folders.runs import RunFolder
+from kdspeech.model_folders.teacher_folder import read_teacher_card
 from kdspeech.supervision import Supervision
+from kdspeech.targets.pseudo_labels import word_prior
+from kdspeech.training.self_labelling import make_labeller
 from kdspeech.training.train import train
 from kdspeech.utterance import write_manifest
 from kdspeech.vocabulary import Vocabulary
@@ -92,6 +96,21 @@ def test_without_labels_the_teachers_words_are_learnt(
     lines = taught.metrics_path.read_text().splitlines()
     assert len(lines) == RECIPE.stages[0].epochs
     assert '"train_token_kl": 0.0' in lines[0]  # the teachers' decoders were fed with the transcripts: never asked
+
+
+def test_words_are_counted_over_transcripts_and_own_teachers(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    """The fake teachers hear every word rightly, so one transcript read gives the prior of all transcripts."""
+    workspace = make(tmp_path, vocabulary)
+    cards = [read_teacher_card(workspace.teacher_dir(name)) for name in ("anna", "bert")]
+    heard = [u for u in workspace.utterances if u.speaker != "carl" and u.split == "train"]
+    new = [replace(u, text="") for u in workspace.utterances if u.speaker == "carl"]
+    labelled, told = heard[:1], [replace(u, text="") for u in heard[1:]]
+    student = TinyStudents().build_student(RECIPE.student, vocabulary, 0)
+    labeller = make_labeller(workspace, cards, labelled, [*told, *new], RECIPE, student)
+    expected = word_prior(workspace.lexicon, [u.text for u in heard], 2)
+    np.testing.assert_allclose(labeller.prior, expected)
+    alone = make_labeller(workspace, [], labelled, new, RECIPE, student)
+    np.testing.assert_allclose(alone.prior, word_prior(workspace.lexicon, [labelled[0].text], 1))
 
 
 def test_few_labels_come_again_until_the_steps_are_as_many(tmp_path: Path, vocabulary: Vocabulary) -> None:
