@@ -1,1 +1,1 @@
-"""Corpora: what an utterance is, and one reader a file for each kind of corpus."""
+"""Corpora: one reader a file for each kind, the checks of what they read, and `prepare`."""

@@ -1,1 +1,1 @@
-"""How right a text is: normalisation, word recognition accuracy and word error rate, always with their counts."""
+"""How right a text is: normalisation, word recognition accuracy, word error rate; their counts and intervals."""

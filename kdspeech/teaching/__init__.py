@@ -1,1 +1,1 @@
-"""Teachers and their folders: training one per speaker, and the card that says whose speech each has heard."""
+"""Teachers: training one per speaker, from a common start; students of one speaker as teachers."""

@@ -1,1 +1,1 @@
-"""Training a student: losses, batches, stages, checkpoints, validation by word recognition accuracy."""
+"""Training a student: batches, stages, loss terms, validation by word recognition accuracy."""
