@@ -1,5 +1,6 @@
 """Reads recipes from YAML with OmegaConf: what they extend, shared values, overrides, and every fault by its name."""
 
+import os
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -59,6 +60,9 @@ def _settings_of(name_or_path: str, extending: tuple[str, ...] = ()) -> Any:
 
     Args:
         extending: the recipes that lead here.
+
+    Raises:
+        ConfigError: no such recipe, not YAML, or recipes that extend each other in a circle.
     """
     if name_or_path in recipe_names():
         text = resources.files("kdspeech.recipes").joinpath(f"{name_or_path}.yaml").read_text(encoding="utf-8")
@@ -79,7 +83,7 @@ def _settings_of(name_or_path: str, extending: tuple[str, ...] = ()) -> Any:
     if extended is None:
         return settings
     if extended not in recipe_names():
-        extended = str(Path(name_or_path).parent / str(extended))
+        extended = os.path.normpath(Path(name_or_path).parent / str(extended))  # one name a file: circles are seen
     chain = (*extending, name_or_path)
     if extended in chain:
         raise ConfigError(f"recipe {name_or_path} extends itself: {' -> '.join((*chain, extended))}.")

@@ -1,4 +1,5 @@
-"""Random numbers by name: they depend on what they are for, never on the order in which they are asked for."""
+"""Random numbers by name, which depend on what they are for, never on the order in which they are asked for; and one
+distribution that NumPy lacks."""
 
 import math
 from hashlib import sha256

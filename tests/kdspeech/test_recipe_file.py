@@ -113,11 +113,15 @@ def test_a_recipe_extends_a_file_beside_it_and_lists_take_the_others_place(tmp_p
     [
         ("gone.yaml", r"mine\.yaml extends .*gone\.yaml', but there is no recipe"),
         ("other.yaml", r"extends itself: .*mine\.yaml -> .*other\.yaml -> .*mine\.yaml"),
+        ("sub/../other.yaml", r"extends itself: "),
+        ("around.yaml", r"extends itself: "),
         ("list.yaml", r"list\.yaml: expected a mapping"),
     ],
 )
 def test_a_recipe_that_extends_none_is_refused(tmp_path: Path, extended: str, message: str) -> None:
     (tmp_path / "other.yaml").write_text("extends: mine.yaml\n")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "around.yaml").write_text("extends: sub/../around.yaml\n")
     (tmp_path / "list.yaml").write_text("- a\n")
     (tmp_path / "mine.yaml").write_text(f"extends: {extended}\n")
     with pytest.raises(ConfigError, match=message):
