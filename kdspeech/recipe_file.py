@@ -1,5 +1,6 @@
 """Reads recipes from YAML with OmegaConf: what they extend, shared values, overrides, and every fault by its name."""
 
+import io
 import os
 from collections.abc import Sequence
 from importlib import resources
@@ -74,8 +75,8 @@ def _settings_of(name_or_path: str, extending: tuple[str, ...] = ()) -> Any:
             f"{wanted} is no recipe {name_or_path!r}: neither a YAML file nor one of {', '.join(recipe_names())}."
         )
     try:
-        settings = OmegaConf.create(text)
-    except (OmegaConfBaseException, YAMLError) as error:
+        settings = OmegaConf.load(io.StringIO(text))
+    except (OmegaConfBaseException, YAMLError, OSError) as error:  # OSError: a number alone
         raise ConfigError(f"recipe {name_or_path}: {error}") from error
     if not isinstance(settings, DictConfig):
         raise ConfigError(f"recipe {name_or_path}: expected a mapping at the top, found {type(settings).__name__}.")

@@ -116,6 +116,7 @@ def test_a_recipe_extends_a_file_beside_it_and_lists_take_the_others_place(tmp_p
         ("sub/../other.yaml", r"extends itself: "),
         ("around.yaml", r"extends itself: "),
         ("list.yaml", r"list\.yaml: expected a mapping"),
+        ("number.yaml", r"number\.yaml: .*int"),
     ],
 )
 def test_a_recipe_that_extends_none_is_refused(tmp_path: Path, extended: str, message: str) -> None:
@@ -123,6 +124,7 @@ def test_a_recipe_that_extends_none_is_refused(tmp_path: Path, extended: str, me
     (tmp_path / "sub").mkdir()
     (tmp_path / "around.yaml").write_text("extends: sub/../around.yaml\n")
     (tmp_path / "list.yaml").write_text("- a\n")
+    (tmp_path / "number.yaml").write_text("42\n")
     (tmp_path / "mine.yaml").write_text(f"extends: {extended}\n")
     with pytest.raises(ConfigError, match=message):
         load_recipe(str(tmp_path / "mine.yaml"))
