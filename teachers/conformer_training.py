@@ -196,7 +196,7 @@ class Trainer:
             batch.rel_lengths,
             batch.num_tokens / batch.tokens.shape[1],
             hparams["blank_index"],
-            reduction="batch",
+            reduction="none",  # `batch` would be nats a token already
         )  # [B]
         attention = cross_entropy(
             hparams["seq_lin"](decoded).transpose(1, 2),

@@ -24,7 +24,7 @@ from kdspeech.files import check_writable, count_lines, read_json, sha256_of_fil
 from kdspeech.losses import frames_needed
 from kdspeech.model_folders.pretrained import CARD_NAME, PretrainedCard, read_card, write_card
 from kdspeech.model_folders.runs import differences, plain
-from kdspeech.model_folders.teacher_folder import read_teacher_card
+from kdspeech.model_folders.teacher_folder import SPEECHBRAIN_LOOP_VERSION, read_teacher_card
 from kdspeech.pretraining.fits import encoder_recipe, epoch_logs, teacher_config, train_encoder, train_teacher_start
 from kdspeech.pretraining.synthetic import SyntheticCorpus, synthesise
 from kdspeech.protocols import PretrainableStudents, PretrainableTeachers
@@ -69,6 +69,7 @@ class Plan:
                 "teacher": teacher.model_dump(mode="json", exclude={"start", "backend"}),
                 "seed": self.seed,
                 "loop": LOOP_VERSION,
+                "teacher_loop": SPEECHBRAIN_LOOP_VERSION,
                 "words": list(workspace.lexicon.words),
                 "vocabulary": workspace.vocabulary.sha256,
             }

@@ -21,6 +21,7 @@ from kdspeech.model_folders.teacher_folder import (
     CARD_NAME,
     LOG_NAME,
     OWN_FOLDER,
+    SPEECHBRAIN_LOOP_VERSION,
     read_teacher_card,
     replacing_folder,
     temporary_folder,
@@ -238,8 +239,8 @@ def _settings_sha256(
     """Hash of everything that decides a teacher's weights, and of the utterances that it is scored on."""
     used = [asdict(u) for u in utterances if u.split != "test"]
     settings = config.model_dump(mode="json", exclude={"start", "backend"})  # `start`, the hash, says what they came to
-    loop = (LOOP_VERSION,) if config.backend == NEMO else ()  # SpeechBrain teachers have a loop of their own
-    parts = (settings, vocabulary.sha256, start, used, seed, *loop)
+    loop = LOOP_VERSION if config.backend == NEMO else SPEECHBRAIN_LOOP_VERSION
+    parts = (settings, vocabulary.sha256, start, used, seed, loop)
     return sha256_of_text(json.dumps(parts, sort_keys=True))
 
 

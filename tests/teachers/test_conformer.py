@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 from kdspeech import teachers
-from kdspeech.audio import SAMPLE_RATE
+from kdspeech.audio import SAMPLE_RATE, load_audio
 from kdspeech.config import TeacherConfig
 from kdspeech.errors import TeacherError
 from kdspeech.logspace import LOG_ZERO
@@ -117,6 +117,22 @@ def test_training_lowers_the_loss_and_logs_it(trained: Path) -> None:
     assert [row["epoch"] for row in rows] == [1, 2]
     assert rows[1]["train_loss"] < rows[0]["train_loss"]
     assert rows[1]["learning_rate"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_ctc_counts_nats_a_token(
+    vocabulary: Vocabulary, initial: Path, utterances: list[Utterance], tmp_path: Path
+) -> None:
+    config, watched = CONFIG.model_copy(update={"ctc_weight": 1.0, "epochs": 1}), utterances[2:3]
+    teachers.train_teacher(config, vocabulary, initial, tmp_path / "ann", "ann", utterances, watched, seed=3)
+    token_ids = vocabulary.encode(watched[0].text)
+    (scored,) = teachers.load_teacher(tmp_path / "ann").score([load_audio(watched[0].audio_filepath)], [token_ids])
+    rows = torch.from_numpy(scored.ctc_log_probs)
+    nats = torch.nn.functional.ctc_loss(
+        rows, torch.tensor(token_ids), torch.tensor(len(rows)), torch.tensor(len(token_ids)),
+        blank=vocabulary.blank_id, reduction="sum",
+    )  # fmt: skip
+    log = (tmp_path / "ann" / LOG_NAME).read_text().splitlines()
+    assert json.loads(log[-1])["valid_loss"] == pytest.approx(float(nats) / len(token_ids), rel=1e-4)
 
 
 def test_card_names_the_speaker(trained: Path, vocabulary: Vocabulary) -> None:
