@@ -51,7 +51,7 @@ def command(
 
     \b
     kdspeech compare a.trn b.trn --ref workspace/manifests/manifest.jsonl
-    kdspeech compare 'workspace/runs/*/*/labels/*/results-ctc.json' 'workspace/runs/*/*/ctc-kd/*/results-ctc.json'
+    cd workspace/runs/RECIPE && kdspeech compare '*/labels/*/results-ctc.json' '*/ctc-kd/*/results-ctc.json'
     """
     check_reference_format(reference, reference_format)
 

@@ -6,6 +6,7 @@ from glob import glob
 from pathlib import Path
 
 from kdspeech.errors import KdspeechError
+from kdspeech.scoring.formats.results import RESULTS, EvaluatedRun, read_run
 from kdspeech.scoring.formats.rows import Detail
 from kdspeech.scoring.formats.transcripts import Transcripts, read_transcripts
 from kdspeech.scoring.joining import join
@@ -63,14 +64,18 @@ def read_system(
         reference: of all utterances; None takes the references in the files themselves.
 
     Raises:
-        KdspeechError: a file cannot be read or has no references, or two files have different references of an id.
+        KdspeechError: a file cannot be read or has no references, two files have different references of an id, or
+            two results of `kdspeech eval` are of different systems, or of the same fold and seed.
     """
     right: dict[str, int] = {}
     repeats: dict[str, int] = {}
     references: dict[str, str] = {}
     details: dict[Detail, dict[str, str]] = {"speaker": {}, "production_id": {}}
+    runs: dict[Path, EvaluatedRun] = {}
     for path in paths:
         said = read_transcripts(path, format_name)
+        if said.format == RESULTS.name:
+            runs[path] = read_run(path)
         if reference is None and said.references is None:
             raise KdspeechError(f"{path} (read as {said.format}) holds no references; name their file with --ref.")
         joined = join(said if reference is None else reference, said)
@@ -86,7 +91,25 @@ def read_system(
             right[utt_id] = right.get(utt_id, 0) + (normaliser(joined.hypotheses[utt_id]) == spoken)
             repeats[utt_id] = repeats.get(utt_id, 0) + 1
         for detail, known in details.items():
-            known |= dict(zip(joined.references, joined.details.get(detail, ()), strict=False))
+            values = zip(joined.references, joined.details.get(detail, ()), strict=False)
+            known |= {utt_id: value for utt_id, value in values if value}  # none for what other files answered
+    _check_one_system(runs)
     if not repeats:
         raise KdspeechError(f"{', '.join(map(str, paths))}: no answer to any reference.")
     return System(tuple(map(str, paths)), right, repeats, references, details)
+
+
+def _check_one_system(runs: Mapping[Path, EvaluatedRun]) -> None:
+    """A pattern with a `*` too many finds other recipes, too: their answers are not further seeds."""
+    by_system = {run.system: path for path, run in reversed(runs.items())}
+    if len(by_system) > 1:
+        found = "; ".join(f"{path} is of {system}" for system, path in by_system.items())
+        raise KdspeechError(
+            f"{found}: these are {len(by_system)} systems, and would be pooled as if they were seeds of one. Name the "
+            "files of one, for example with its recipe in the place of a `*`."
+        )
+    by_run: dict[tuple[str, int], Path] = {}
+    for path, run in runs.items():
+        other = by_run.setdefault((run.held_out, run.seed), path)
+        if other != path:
+            raise KdspeechError(f"{other} and {path} are both of held-out {run.held_out}, seed {run.seed}. Name one.")

@@ -7,7 +7,7 @@ import pytest
 from kdspeech.comparison.compare import compare
 from kdspeech.comparison.systems import find_files
 from kdspeech.errors import KdspeechError
-from kdspeech.files import read_json
+from kdspeech.files import read_json, write_json
 
 SPEAKERS = tuple(f"s{i}" for i in range(6))
 
@@ -119,3 +119,44 @@ def test_files_by_name_list_and_pattern(tmp_path: Path) -> None:
     assert find_files(f"{tmp_path}/*/r.json") == [two, one]
     with pytest.raises(KdspeechError, match="no file fits"):
         find_files(f"{tmp_path}/*/x.json")
+
+
+def test_a_bare_reference_leaves_every_fold_its_speaker_and_productions(tmp_path: Path) -> None:
+    """Folds know their speakers, the reference texts alone: no fold takes them from the others."""
+    ids = {s: [f"{s}_{i}" for i in range(20)] for s in SPEAKERS}
+    (tmp_path / "ref.tsv").write_text("".join(f"{i}\tone\n" for names in ids.values() for i in names))
+    files: dict[str, list[Path]] = {"a": [], "b": []}
+    for name, first in (("a", 10), ("b", 12)):
+        for s, names in ids.items():
+            path = tmp_path / f"{name}-{s}.csv"
+            rows = [f"{i},{s},p{s}{n // 2},{'one' if n < first else 'two'}" for n, i in enumerate(names)]
+            path.write_text("\n".join(["utt_id,speaker,production_id,text", *rows]) + "\n")
+            files[name].append(path)
+    found = compare(files["a"], files["b"], reference=tmp_path / "ref.tsv", num_replicates=200)
+    assert [(pair.speaker, pair.productions) for pair in found.speakers] == [(s, 10) for s in SPEAKERS]
+    assert found.evidence.p_speakers.value == 2 / 2**6
+
+
+def results(path: Path, **settings: object) -> Path:
+    """What `eval` wrote of one utterance."""
+    known = {"held_out": "s0", "seed": 0, "recipe": "r", "mode": "labels", "decode_mode": "ctc", "checkpoint": "last"}
+    write_json(
+        path,
+        {
+            "settings": {**known, **settings},
+            "utterances": [{"utt_id": "u", "reference": "one", "hypothesis": "one", "speaker": "s0"}],
+        },
+    )
+    return path
+
+
+def test_two_systems_are_not_pooled_as_seeds(tmp_path: Path) -> None:
+    whole = results(tmp_path / "0.json")
+    assert compare([whole, results(tmp_path / "1.json", seed=1)], [whole]).a.seeds == (2, 2)
+    for name, value in (("recipe", "q"), ("mode", "ctc-kd"), ("decode_mode", "lexicon"), ("options", {"beam": 4})):
+        other = results(tmp_path / "other.json", seed=1, **{name: value})
+        with pytest.raises(KdspeechError, match=r"0\.json is of labels of recipe r by ctc.*these are 2 systems"):
+            compare([whole, other], [whole])
+    again = results(tmp_path / "again.json")
+    with pytest.raises(KdspeechError, match=r"0\.json and .*again\.json are both of held-out s0, seed 0"):
+        compare([whole, again], [whole])
