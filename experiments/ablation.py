@@ -2,8 +2,8 @@
 
   python experiments/ablation.py --workspace workspace [--folds A,B] [--seeds 0,1] [--rows "no balance,adapted"]
 Needs teachers and dumps. Each row's runs have a folder of their own in the workspace; what is done is skipped. Writes
-reports/ablation.md: WRA % (macro mean over speakers) and the difference with its 95 % interval, by greedy CTC and
-lexicon.
+reports/ablation.md: WRA % (macro mean over speakers) and the difference with its 95 % interval, by each head that the
+row teaches. A row that changes nothing of the recipe is named, and not trained.
 """
 
 import argparse
@@ -23,12 +23,13 @@ from kdspeech.errors import ConfigError, KdspeechError
 from kdspeech.evaluation.evaluate import results_path
 from kdspeech.evaluation.loso import StudentSystem, train_and_evaluate_all
 from kdspeech.files import write_text
+from kdspeech.heads import of_mode, taught_heads, untaught
 from kdspeech.recipe_file import load_recipe
 from kdspeech.supervision import Supervision
 from kdspeech.workspace import Workspace
 
 _ROWS = Path(__file__).with_name("ablation.yaml")
-_DECODE_MODES: tuple[DecodeMode, ...] = ("ctc", "lexicon")
+_MISSING = "–"
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,20 @@ class Row:
     def recipe(self, base: str, overrides: Sequence[str]) -> Recipe:
         """The base recipe without the row's ingredient; its name is the row's: its runs have their own folder."""
         recipe = load_recipe(base, (*overrides, *self.set))
-        return recipe.model_copy(update={"name": f"{recipe.name}, {self.name}"}) if self.set else recipe
+        name = f"{recipe.name}+{self.name.replace(' ', '-')}"
+        return recipe.model_copy(update={"name": name}) if self.set else recipe
+
+    def changes(self, base: str, overrides: Sequence[str]) -> bool:
+        """False if the recipe has every setting of the row already."""
+        plain = load_recipe(base, overrides)
+        return not self.set or self.recipe(base, overrides).model_copy(update={"name": plain.name}) != plain
 
 
 def read_rows(path: Path = _ROWS, names: Sequence[str] = ()) -> list[Row]:
     """The rows of these names, or all, and what they are compared with.
 
     Raises:
-        ConfigError: a row that is not there, or is compared with one of other labels.
+        ConfigError: a row that is not there, or is compared with one of other labels or other audio.
     """
     values: Any = OmegaConf.to_container(OmegaConf.load(path))
     rows = {row["name"]: Row(**{**row, "set": tuple(row.get("set", ()))}) for row in values["rows"]}
@@ -66,6 +73,8 @@ def read_rows(path: Path = _ROWS, names: Sequence[str] = ()) -> list[Row]:
     for row in rows.values():
         if row.against and rows[row.against].labels != row.labels:
             raise ConfigError(f"{path}: {row.name!r} and {row.against!r} have different shares of labels.")
+        if row.against and rows[row.against].adapt != row.adapt:
+            raise ConfigError(f"{path}: of {row.name!r} and {row.against!r} one hears the held-out speaker's audio.")
     wanted = {*names, *(rows[name].against for name in names)} if names else set(rows)
     return [row for row in rows.values() if row.name in wanted]
 
@@ -86,11 +95,19 @@ def run(
     """
     files: dict[str, dict[DecodeMode, list[Path]]] = {}
     for row in rows:
+        if not row.changes(base, overrides):
+            console.remark(f"Row {row.name!r}: the recipe has {', '.join(row.set)} already; nothing to compare.")
+            continue
         recipe = row.recipe(base, overrides)
         train_and_evaluate_all(workspace, recipe, students, folds, [row.system], seeds, jobs)
         variant = row.system.supervision.variant(row.mode)
         runs = [workspace.run_dir(recipe.name, fold, variant, seed) for fold in folds for seed in seeds]
-        files[row.name] = {mode: [results_path(path, mode) for path in runs] for mode in _DECODE_MODES}
+        heads = taught_heads(of_mode(recipe.stages, row.mode))
+        files[row.name] = {
+            mode: [results_path(path, mode) for path in runs]
+            for mode in workspace.table_modes
+            if not untaught(mode, heads)
+        }
     report = _markdown(workspace, rows, files, folds, seeds)
     write_text(workspace.reports_dir / "ablation.md", report)
     return report
@@ -106,18 +123,27 @@ def _markdown(
     lines = [
         f"{workspace.corpus.corpus}, held out in turn: {', '.join(folds)}; seeds {', '.join(map(str, seeds))}.",
         "",
-        "| row | " + " | ".join(f"{mode} WRA % | difference (95 % interval)" for mode in _DECODE_MODES) + " |",
-        "| --- |" + " ---: | ---: |" * len(_DECODE_MODES),
+        "| row | " + " | ".join(f"{mode} WRA % | difference (95 % interval)" for mode in workspace.table_modes) + " |",
+        "| --- |" + " ---: | ---: |" * len(workspace.table_modes),
     ]
     for row in rows:
+        if row.name not in files:
+            continue
         cells = []
-        for mode in _DECODE_MODES:
-            other = files[row.against or row.name][mode]
-            estimates = compare(other, files[row.name][mode], reference=workspace.manifest_path).evidence.estimates
-            cells += [f"{estimates['b_macro'].value:.1f}", str(estimates["macro"]) if row.against else "-"]
+        for mode in workspace.table_modes:
+            cells += _cells(workspace, files[row.name].get(mode), files[row.against].get(mode) if row.against else None)
         against = f" (against {row.against})" if row.against else ""
-        lines.append(f"| {row.name}{against} | {' | '.join(cells)} |")
+        transductive = " (transductive)" if row.adapt else ""
+        lines.append(f"| {row.name}{transductive}{against} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
+
+
+def _cells(workspace: Workspace, own: Sequence[Path] | None, other: Sequence[Path] | None) -> tuple[str, str]:
+    """A row's WRA and its difference in one decode mode; a head that a row does not teach says nothing."""
+    if own is None:
+        return _MISSING, _MISSING
+    estimates = compare(other or own, own, reference=workspace.manifest_path).evidence.estimates
+    return f"{estimates['b_macro'].value:.1f}", _MISSING if other is None else str(estimates["macro"])
 
 
 def main() -> int:

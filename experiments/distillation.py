@@ -22,11 +22,12 @@ from kdspeech.comparison.compare import compare
 from kdspeech.comparison.comparison import Comparison
 from kdspeech.config import Recipe
 from kdspeech.dumps.store import LogProbStore
-from kdspeech.errors import KdspeechError
+from kdspeech.errors import ConfigError, KdspeechError
 from kdspeech.evaluation.baselines import teacher_answers
 from kdspeech.evaluation.evaluate import results_path
-from kdspeech.evaluation.loso import FoldScores, StudentSystem, decode_modes_of, train_and_evaluate_all
+from kdspeech.evaluation.loso import FoldScores, StudentSystem, train_and_evaluate_all
 from kdspeech.files import write_json, write_text
+from kdspeech.heads import of_mode, taught_heads
 from kdspeech.recipe_file import load_recipe
 from kdspeech.supervision import Supervision
 from kdspeech.workspace import Workspace
@@ -91,9 +92,10 @@ def run(
         jobs: processes side by side; None takes one a core.
     """
     systems = {name: system for name, system in systems_of(mode).items() if name in names}
+    _check_all_heads(recipe, systems)
     scores = train_and_evaluate_all(workspace, recipe, students, folds, list(systems.values()), seeds, jobs)
     macros = {
-        name: {decode: _macro(scores, system, folds, seeds, decode) for decode in decode_modes_of(workspace)}
+        name: {decode: _macro(scores, system, folds, seeds, decode) for decode in workspace.table_modes}
         for name, system in systems.items()
     }
     found = []
@@ -121,6 +123,15 @@ def run(
     )
     for line in report.splitlines():
         console.result(line)
+
+
+def _check_all_heads(recipe: Recipe, systems: Mapping[str, StudentSystem]) -> None:
+    for system in systems.values():
+        if missing := {"ctc", "decoder"} - taught_heads(of_mode(recipe.stages, system.mode)):
+            raise ConfigError(
+                f"recipe {recipe.name} teaches no {' and '.join(sorted(missing))} head in mode {system.mode}, and the "
+                "comparisons are by both: choose another recipe, or see each head that is taught by `kdspeech loso`."
+            )
 
 
 def _macro(

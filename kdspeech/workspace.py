@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from kdspeech.choices import TABLE_MODES, DecodeMode
 from kdspeech.errors import KdspeechError, ManifestError
 from kdspeech.faults import Fault, read_faults
 from kdspeech.files import read_json
@@ -145,6 +146,11 @@ class Workspace:
     @property
     def has_lexicon(self) -> bool:
         return self.lexicon_path.exists()
+
+    @property
+    def table_modes(self) -> tuple[DecodeMode, ...]:
+        """Decode modes by which a table compares systems; without a closed lexicon all but `lexicon`."""
+        return tuple(mode for mode in TABLE_MODES if mode != "lexicon" or self.has_lexicon)
 
     def check_speakers(self, names: list[str]) -> list[str]:
         """Resolves speaker names; `all` stands for every speaker.

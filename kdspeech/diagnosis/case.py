@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-from kdspeech.choices import DECODER_TERMS, DEFAULT_CHECKPOINT, DecodeMode
+from kdspeech.choices import DEFAULT_CHECKPOINT, DecodeMode
 from kdspeech.config import Recipe
 from kdspeech.decoding.options import DEFAULT_OPTIONS, resolve
 from kdspeech.decoding.recogniser import make_recogniser
@@ -15,6 +15,7 @@ from kdspeech.evaluation.evaluate import decode_utterances, results_path
 from kdspeech.evaluation.results import EvaluationResult
 from kdspeech.files import read_json, sha256_of_file
 from kdspeech.folds import Fold, make_fold
+from kdspeech.heads import Head, of_run, taught_heads, untaught
 from kdspeech.hypothesis import Hypothesis
 from kdspeech.model_folders.runs import RunFolder, load_student
 from kdspeech.protocols import StudentFamily
@@ -79,17 +80,16 @@ class Case:
     @cached_property
     def has_decoder(self) -> bool:
         """True if a stage trains the decoder on a loss that reaches it."""
-        return any(
-            "decoder" in stage["train"] and any(stage["losses"].get(term, 0) > 0 for term in DECODER_TERMS)
-            for stage in self.config["stages"]
-        )
+        return "decoder" in self._heads
+
+    @cached_property
+    def _heads(self) -> frozenset[Head]:
+        return taught_heads(of_run(self.config))
 
     @property
     def decode_modes(self) -> tuple[DecodeMode, ...]:
-        """Greedy CTC, the decoder where it was trained, the closed lexicon where there is one."""
-        decoder: tuple[DecodeMode, ...] = ("decoder",) if self.has_decoder else ()
-        lexicon: tuple[DecodeMode, ...] = ("lexicon",) if self.workspace.has_lexicon else ()
-        return ("ctc", *decoder, *lexicon)
+        """Those of a table whose heads were taught; the closed lexicon where there is one."""
+        return tuple(mode for mode in self.workspace.table_modes if not untaught(mode, self._heads))
 
     @cached_property
     def targets(self) -> TargetSet | None:

@@ -21,6 +21,7 @@ from kdspeech.evaluation.results import (
     EvaluationSettings,
 )
 from kdspeech.files import read_json, sha256_of_file, write_json
+from kdspeech.heads import of_run, taught_heads, untaught
 from kdspeech.hypothesis import Hypothesis
 from kdspeech.model_folders.runs import RunFolder, load_student
 from kdspeech.protocols import DecodableStudents, Encoded
@@ -88,6 +89,11 @@ def evaluate(
         if done.settings == settings:
             console.remark(f"{path} is up to date: skipped. Redo it with --force.")
             return done
+    if deaf := untaught(decode_mode, taught_heads(of_run(RunFolder(run).config()))):
+        console.warn(
+            f"no loss of {run} teaches its {' and '.join(sorted(deaf))} head: by {decode_mode} it answers at random, or "
+            "as the checkpoint did that it started from. Choose another --decode-mode."
+        )
     student = load_student(run, students, checkpoint)
     recogniser = make_recogniser(student, decode_mode, resolved, searches=students, lexicon=lambda: workspace.lexicon)
     known = _calibration_set(workspace, RunFolder(run), settings.held_out)

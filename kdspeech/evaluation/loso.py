@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdspeech.choices import MODES, TABLE_MODES, DecodeMode, Mode
+from kdspeech.choices import MODES, DecodeMode, Mode
 from kdspeech.combination.scored import SystemScores
 from kdspeech.config import Recipe
 from kdspeech.dumps.dump_teachers import dump_teachers
@@ -20,6 +20,7 @@ from kdspeech.evaluation.loso_table import LosoRow, LosoTable
 from kdspeech.evaluation.zero_shot import zero_shot
 from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.files import count_lines, write_json, write_text
+from kdspeech.heads import of_mode, taught_heads, untaught
 from kdspeech.model_folders.pretrained import resolve_encoder
 from kdspeech.model_folders.runs import RunFolder
 from kdspeech.model_folders.teacher_folder import CARD_NAME
@@ -108,11 +109,6 @@ def loso(
     return table
 
 
-def decode_modes_of(workspace: Workspace) -> tuple[DecodeMode, ...]:
-    """Those of a table; without a closed lexicon all but `lexicon`."""
-    return tuple(mode for mode in TABLE_MODES if mode != "lexicon" or workspace.has_lexicon)
-
-
 def train_and_evaluate_all(
     workspace: Workspace,
     recipe: Recipe,
@@ -152,7 +148,7 @@ def train_and_evaluate(
     force: bool,
     wandb: bool = False,
 ) -> FoldScores:
-    """One fold's student, trained and decoded in every way; a job of its own, so it takes a path."""
+    """One fold's student, trained, and decoded by the heads it was taught; a job of its own, so it takes a path."""
     workspace = Workspace(root)
     run = train(
         workspace,
@@ -165,9 +161,11 @@ def train_and_evaluate(
         force=force,
         wandb=wandb,
     )
+    heads = taught_heads(of_mode(recipe.stages, system.mode))
     return {
         decode_mode: evaluate(workspace, run, decode_mode, students=students, force=force).scores
-        for decode_mode in decode_modes_of(workspace)
+        for decode_mode in workspace.table_modes
+        if not untaught(decode_mode, heads)
     }
 
 
@@ -187,7 +185,7 @@ def _make_table(
             store,
             [name for name in workspace.speakers if name != fold],
             utterances,
-            decode_modes_of(workspace),
+            workspace.table_modes,
             lexicon,
         )
         for fold, utterances in test.items()
@@ -204,7 +202,7 @@ def _make_table(
     return LosoTable(
         folds=tuple(folds),
         num_utterances={fold: len(utterances) for fold, utterances in test.items()},
-        decode_modes=decode_modes_of(workspace),
+        decode_modes=workspace.table_modes,
         rows=tuple(rows),
         settings={"corpus": workspace.corpus.corpus, "recipe": recipe.name, "seed": seed},
         details={fold: _details(by_mode) for fold, by_mode in baselines.items()},

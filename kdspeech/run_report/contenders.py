@@ -6,7 +6,6 @@ from functools import cached_property
 
 import numpy as np
 
-from kdspeech.choices import TABLE_MODES
 from kdspeech.combination.scored import combine_all, score_systems, texts_of
 from kdspeech.combination.vote import vote
 from kdspeech.comparison.comparison import Estimate
@@ -140,7 +139,7 @@ def _of_teachers(workspace: Workspace, store: LogProbStore, held_out: str) -> li
     teachers = [name for name in workspace.speakers if name != held_out]
     lexicon = workspace.lexicon if workspace.has_lexicon else None
     contenders = []
-    for mode in TABLE_MODES:
+    for mode in workspace.table_modes:
         answers = teacher_answers(store, teachers, utterances, mode, lexicon)
         if not answers:
             continue

@@ -13,9 +13,10 @@ from lightning.pytorch.loggers import Logger
 from torch.utils.data import DataLoader
 
 from kdspeech import console
-from kdspeech.choices import DECODER_TERMS, LossTerm, Mode
+from kdspeech.choices import LossTerm, Mode
 from kdspeech.config import Recipe
 from kdspeech.files import write_text
+from kdspeech.heads import of_mode, taught_heads
 from kdspeech.lexicon import Lexicon
 from kdspeech.model_folders.checkpoints import CheckpointFolder
 from kdspeech.model_folders.runs import RunFolder
@@ -89,10 +90,7 @@ class TrainingTask:
 
     def has_decoder(self, stage: int) -> bool:
         """True if a decoder has learnt something in this stage (from 0) or an earlier one, so that it can be heard."""
-        return any(
-            "decoder" in done.train and any(done.losses[self.mode].get(term, 0) > 0 for term in DECODER_TERMS)
-            for done in self.recipe.stages[: stage + 1]
-        )
+        return "decoder" in taught_heads(of_mode(self.recipe.stages[: stage + 1], self.mode))
 
 
 def has_term(recipe: Recipe, mode: Mode, name: LossTerm) -> bool:

@@ -40,21 +40,48 @@ def test_rows_of_other_labels_are_not_compared(script: ModuleType, tmp_path: Pat
         script.read_rows(path)
 
 
-def test_equal_rows_differ_by_nothing(
+def test_rows_of_other_audio_are_not_compared(script: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "rows.yaml"
+    path.write_text("rows:\n  - {name: a, mode: labels}\n  - {name: b, mode: labels, adapt: true, against: a}\n")
+    with pytest.raises(ConfigError, match="of 'b' and 'a' one hears the held-out speaker's audio"):
+        script.read_rows(path)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "idle"),
+    [
+        (RECIPE, []),
+        ("conformer_xs_from_simulated", ["bands normalised one by one"]),
+        ("conformer_small_from_speechbrain", ["bands normalised one by one", "teachers weighted by agreement"]),
+    ],
+)
+def test_rows_that_change_nothing_of_a_recipe_are_known(script: ModuleType, recipe: str, idle: list[str]) -> None:
+    assert [row.name for row in script.read_rows() if not row.changes(recipe, ())] == idle
+
+
+def test_a_row_says_what_it_hears_and_which_heads_it_teaches(
     script: ModuleType, tmp_path: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fake students hear what they hear, whatever they are taught."""
     workspace = make_workspace(tmp_path, LEXICON, vocabulary)
     for speaker in workspace.speakers:
         add_teacher(workspace, speaker)
+    no_ctc = ("stages.*.losses.decoder-kd.ctc=0",)
     rows = [
         script.Row("full", "decoder-kd"),
         script.Row("less", "decoder-kd", against="full", set=("training.speeds=[1.0]",)),
+        script.Row("deaf", "decoder-kd", against="full", set=no_ctc),
+        script.Row("idle", "decoder-kd", against="full", set=("training.batch_size=32",)),
+        script.Row("heard", "labels", adapt=True),
     ]
     short = ("stages.0.epochs=1",)
     recipe = rows[0].recipe(RECIPE, short)
     dump_teachers(workspace, ["all"], recipe=recipe, teachers=FakeTeachers(), jobs=1)
     monkeypatch.setattr(script, "students", FakeStudents(LEXICON))
     report = script.run(workspace, RECIPE, rows, ["anna"], [0], short, jobs=1)
-    assert "| full | 100.0 | - | 100.0 | - |" in report
-    assert "| less (against full) | 100.0 | 0.0 (0.0 to 0.0) | 100.0 | 0.0 (0.0 to 0.0) |" in report
+    equal = "100.0 | 0.0 (0.0 to 0.0)"
+    assert "| full | 100.0 | – | 100.0 | – | 100.0 | – |" in report
+    assert f"| less (against full) | {equal} | {equal} | {equal} |" in report
+    assert f"| deaf (against full) | – | – | {equal} | – | – |" in report
+    assert "idle" not in report
+    assert "| heard (transductive) | 100.0 | – | 100.0 | – | 100.0 | – |" in report
