@@ -151,7 +151,8 @@ def _student(case: Case, sample: Sequence[Utterance], teacher_shifts: dict[str, 
         return
     rows = [case.targets[u.utt_id].ctc_log_probs for u in sample if u.utt_id in case.targets]
     if rows and rows[0] is not None and len(rows) == len(sample):
-        mapped = [map_frames(cast(np.ndarray, row), count) for row, count in zip(rows, counts, strict=True)]
+        step = case.student.frame_shift_s / case.targets.frame_shift_s
+        mapped = [map_frames(cast(np.ndarray, row), count, step) for row, count in zip(rows, counts, strict=True)]
         found.numbers["spikes"] = {
             **found.numbers.get("spikes", {}),
             "targets on the student's frames": _spikes(mapped, sample, case.student.frame_shift_s),

@@ -20,6 +20,7 @@ from kdspeech.targets.calibrating import Temperatures, fit_teachers
 from kdspeech.targets.ceiling import Ceiling, measure_ceiling, print_ceiling
 from kdspeech.targets.label_targets import IndexTargets, LabelTargets
 from kdspeech.targets.pooled_targets import PooledTargets, SwitchedTargets
+from kdspeech.targets.pooling import FRAME_MAP_VERSION
 from kdspeech.targets.speaking import Turns, check_one_vocabulary
 from kdspeech.targets.target_set import Target, TargetSet
 from kdspeech.targets.teacher_rows import TeacherRows
@@ -141,6 +142,7 @@ def _details(sources: TeacherRows, recipe: Recipe, temperatures: Temperatures | 
     return {
         **({"speakers": {card.teacher_id: card.speakers for card in sources.cards}} if knows_speakers else {}),
         **({} if temperatures is None else {"temperatures": temperatures}),
+        **({"frame_map": FRAME_MAP_VERSION} if len(set(sources.frame_shifts.values())) > 1 else {}),
         "held_out": sources.fold.held_out,
         "teachers": {card.teacher_id: card.checkpoint_sha256 for card in sources.cards},
         "settings": config.model_dump(),

@@ -19,6 +19,8 @@ from kdspeech.targets.speaking import Turns, loudness, speaking
 from kdspeech.targets.target_set import Target
 from kdspeech.targets.teacher_rows import TeacherRows
 
+_ROUNDED_UP = 1  # frames by which two toolkits differ on the same audio
+
 
 @dataclass(frozen=True)
 class Voices:
@@ -173,15 +175,17 @@ def on_one_grid(utt_id: str, rows: Mapping[str, np.ndarray], frame_shifts: Mappi
         K times [T, V+1].
 
     Raises:
-        StoreError: two teachers of one frame shift have different numbers of frames.
+        StoreError: two teachers of one frame shift have different numbers of frames, not just rounded otherwise.
     """
     first = next(iter(rows))
     num_frames = len(rows[first])
     for teacher, array in rows.items():
-        if frame_shifts[teacher] == frame_shifts[first] and len(array) != num_frames:
+        if frame_shifts[teacher] == frame_shifts[first] and abs(len(array) - num_frames) > _ROUNDED_UP:
             raise StoreError(
                 f"utterance {utt_id!r}: teacher {teacher} has {len(array)} frames, teacher {first} has {num_frames}, "
                 f"both at {frame_shifts[first]:g} s a frame. One of them scored other audio or padded it: run "
                 f"`kdspeech dump-teachers --speakers {first},{teacher} --force`."
             )
-    return [map_frames(array, num_frames) for array in rows.values()]
+    return [
+        map_frames(array, num_frames, frame_shifts[first] / frame_shifts[teacher]) for teacher, array in rows.items()
+    ]

@@ -11,6 +11,11 @@ import numpy as np
 
 from kdspeech.logspace import log_sum_exp, normalise
 
+# Of `map_frames`, so that no table mixes two: 1 took a recording for as long as its rows, whatever their shift, and laid
+# SpeechBrain's rows a frame early from the middle of every other recording on.
+FRAME_MAP_VERSION = 2
+_ROUNDING = 1e-9  # of a row: a frame halfway between two rows takes the later one on every machine
+
 
 def temper(log_probs: np.ndarray, temperature: float) -> np.ndarray:
     """softmax(log p / t), as log-probs. It equals softmax(logits / t): log p and the logits differ by a row constant.
@@ -119,18 +124,21 @@ def frame_mask(blank_log_probs: np.ndarray, threshold: float, dilation: int) -> 
     return np.convolve(spikes, window)[dilation : dilation + len(spikes)] > 0
 
 
-def map_frames(rows: np.ndarray, num_frames: int) -> np.ndarray:
+def map_frames(rows: np.ndarray, num_frames: int, rows_per_frame: float) -> np.ndarray:
     """Puts rows on another frame grid over the same recording: each new frame takes the row nearest in time.
 
-    The one map between frame rates of teachers and student. Frame i of n covers (i/n, (i+1)/n) of the recording; the
-    row whose span holds the new frame's centre is the nearest.
+    The one map between frame rates of teachers and student. Frame i of a model is centred i frame shifts after the
+    recording's start, as with every centred convolution; numbers of frames say nothing about time, since toolkits round
+    them up or down: SpeechBrain's models have a row more than NeMo's on every other recording.
 
     Args:
         rows: [T, ...].
         num_frames: T' > 0.
+        rows_per_frame: time between two new frames over that between two rows, above 0; the new frames' recording may
+            be played faster than the rows', and passes more of them then.
 
     Returns:
-        [T', ...]; equal to `rows` where T' = T.
+        [T', ...]; the last row stands for what lies behind it.
     """
-    centres = (2 * np.arange(num_frames) + 1) * len(rows) // (2 * num_frames)  # integers: no rounding at borders
-    return rows[centres]
+    nearest = np.floor(np.arange(num_frames) * rows_per_frame + 0.5 + _ROUNDING).astype(np.int64)
+    return rows[np.minimum(nearest, len(rows) - 1)]

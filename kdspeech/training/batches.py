@@ -20,6 +20,13 @@ from kdspeech.vocabulary import Vocabulary
 FrameCounter = Callable[[torch.Tensor], torch.Tensor]  # lengths int64 [B] in samples -> student frames int64 [B]
 
 
+class FrameGrid(NamedTuple):
+    """The student's frames, and how the targets' rows lie under them."""
+
+    count: FrameCounter
+    rows_per_frame: float  # the student's frame shift over the targets'
+
+
 class Batch(NamedTuple):
     """What a training step needs. A named tuple, since Lightning cannot move frozen dataclasses to a device."""
 
@@ -66,14 +73,14 @@ class Collator:
         self,
         vocabulary: Vocabulary,
         targets: Mapping[str, Target] | None = None,
-        frame_counter: FrameCounter | None = None,
+        grid: FrameGrid | None = None,
         positions: bool = False,
         without_targets: Collection[str] = (),
         word_targets: Mapping[str, np.ndarray] | None = None,
         hypotheses: Mapping[str, Sequence[WeightedText]] | None = None,
         num_words: int = 0,
     ) -> None:
-        """Frame targets come with a `frame_counter` (the student's), position targets with `positions`.
+        """Frame targets come with a `grid` (the student's), position targets with `positions`.
 
         Args:
             word_targets: utterance id -> [W], of the utterances on which words are taught.
@@ -86,7 +93,7 @@ class Collator:
         self._word_targets, self._num_words = word_targets, num_words
         self._hypotheses = hypotheses
         self._targets = targets or {}
-        self._frame_counter = frame_counter
+        self._grid = grid
         self._positions = positions
 
     def __call__(self, items: Sequence[Item]) -> Batch:
@@ -95,7 +102,7 @@ class Collator:
         num_tokens = torch.tensor([len(item.token_ids) for item in items])
         decoder_targets = _pad([torch.tensor([*item.token_ids, end]) for item in items], end)  # [B, U]
         utt_ids = tuple(item.utterance.utt_id for item in items)
-        frame_targets, frame_mask, has_frame_targets = self._on_frames(utt_ids, lengths)
+        frame_targets, frame_mask, has_frame_targets = self._on_frames(items, lengths)
         decoder_mask = torch.arange(decoder_targets.shape[1]) <= num_tokens[:, None]
         token_targets, token_mask = self._on_positions(items, decoder_mask)
         word_targets, word_mask = self._on_words(utt_ids)
@@ -142,21 +149,24 @@ class Collator:
         return rows, torch.tensor([utt_id in given for utt_id in utt_ids])
 
     def _on_frames(
-        self, utt_ids: Sequence[str], lengths: torch.Tensor
+        self, items: Sequence[Item], lengths: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | tuple[None, None, None]:
-        if self._frame_counter is None:
+        if self._grid is None:
             return None, None, None
-        rows, masks = [], []
-        for utt_id, num_frames in zip(utt_ids, self._frame_counter(lengths).tolist(), strict=True):
+        rows, masks, covered = [], [], []
+        for item, num_frames in zip(items, self._grid.count(lengths).tolist(), strict=True):
+            utt_id = item.utterance.utt_id
             if utt_id in self._without_targets:
                 rows.append(torch.zeros(num_frames, self._vocabulary.num_columns))
                 masks.append(torch.zeros(num_frames, dtype=torch.bool))
+                covered.append(False)
                 continue
             log_probs, mask = frame_rows(self._targets, utt_id)
-            rows.append(torch.from_numpy(map_frames(log_probs, num_frames)))
-            masks.append(torch.from_numpy(map_frames(mask, num_frames)))
-        covered = torch.tensor([utt_id not in self._without_targets for utt_id in utt_ids])
-        return _pad(rows, 0.0), _pad(masks, False), covered
+            step = self._grid.rows_per_frame * item.speed
+            rows.append(torch.from_numpy(map_frames(log_probs, num_frames, step)))
+            masks.append(torch.from_numpy(map_frames(mask, num_frames, step)))
+            covered.append(self._targets[utt_id].counts)
+        return _pad(rows, 0.0), _pad(masks, False), torch.tensor(covered)
 
     def _on_positions(
         self, items: Sequence[Item], decoder_mask: torch.Tensor

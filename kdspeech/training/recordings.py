@@ -35,6 +35,7 @@ class Item(NamedTuple):
     waveform: np.ndarray  # float32 [N]
     token_ids: list[int]
     weight: float = 1.0  # of what is learnt from the tokens
+    speed: float = 1.0  # at which it is played
 
 
 class AudioCache:
@@ -102,9 +103,9 @@ class UtteranceDataset(Dataset[Item]):
             rng = np.random.default_rng([*draw.seed, draw.number])
             waveform = transmit(waveform, len(waveform), self._colouring, rng)
         if utterance.text:
-            return Item(utterance, waveform, self._token_ids[draw.number])
+            return Item(utterance, waveform, self._token_ids[draw.number], speed=draw.speed)
         label = self._pseudo_labels.get(utterance.utt_id, PseudoLabel("", 0.0))
-        return Item(utterance, waveform, self._vocabulary.encode(label.text), label.weight)
+        return Item(utterance, waveform, self._vocabulary.encode(label.text), label.weight, draw.speed)
 
 
 class EpochBatches(Sampler[list[Draw]]):

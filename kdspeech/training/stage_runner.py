@@ -24,7 +24,7 @@ from kdspeech.targets.hypotheses import WeightedText
 from kdspeech.targets.pseudo_labels import PseudoLabeller
 from kdspeech.targets.speaking import Turns
 from kdspeech.targets.target_set import TargetSet
-from kdspeech.training.batches import Collator
+from kdspeech.training.batches import Collator, FrameGrid
 from kdspeech.training.fitting import EpochResult, StageModule, StagePlan, fit_stage
 from kdspeech.training.loggers import log_epoch, open_loggers
 from kdspeech.training.movement import movement_columns
@@ -172,11 +172,14 @@ class StageRunner:
 
     def _train_loader(self, batches: EpochBatches) -> "DataLoader[Any]":
         task = self._task
-        frame_counter = self._student.num_frames if task.needs_frame_targets else None
+        grid = None
+        if task.needs_frame_targets and task.targets is not None:
+            rows_per_frame = self._student.frame_shift_s / task.targets.frame_shift_s
+            grid = FrameGrid(self._student.num_frames, rows_per_frame)
         collator = Collator(
             task.vocabulary,
             task.targets,
-            frame_counter,
+            grid,
             task.needs_position_targets,
             task.without_targets,
             task.word_targets,

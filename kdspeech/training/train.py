@@ -22,6 +22,7 @@ from kdspeech.model_folders.teacher_folder import read_teacher_card, teachers_of
 from kdspeech.protocols import StudentFamily, TeacherCard
 from kdspeech.supervision import ALL_LABELS, Supervision
 from kdspeech.targets.aggregate import aggregate, dump_settings, switched_targets
+from kdspeech.targets.pooling import FRAME_MAP_VERSION
 from kdspeech.targets.speaking import Turns, check_one_vocabulary
 from kdspeech.targets.target_set import TargetSet
 from kdspeech.training.loggers import check_wandb
@@ -237,6 +238,7 @@ def run_config(
         "mode": mode,
         "seed": seed,
         "loop": LOOP_VERSION,
+        **({"frame_map": FRAME_MAP_VERSION} if learns_frames(recipe, mode) else {}),
         "student": recipe.student.model_dump(mode="json"),
         "training": recipe.training.model_dump(mode="json", exclude={"audio_cache_mb"}),
         "stages": stages,

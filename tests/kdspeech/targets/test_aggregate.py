@@ -365,7 +365,9 @@ def test_another_frame_rate_is_laid_onto_the_first_teachers_grid(workspace: Work
     assert len(rows) == 15
     slow, fast = np.zeros((2, 3), dtype=np.float32), np.arange(12, dtype=np.float32).reshape(4, 3)
     _, mapped = on_one_grid("x", {"a": slow, "b": fast}, {"a": 0.04, "b": 0.02})
-    assert mapped.tolist() == fast[[1, 3]].tolist()
+    assert mapped.tolist() == fast[[0, 2]].tolist()
+    longer = on_one_grid("x", {"a": fast, "b": np.zeros((5, 3), dtype=np.float32)}, {"a": 0.02, "b": 0.02})
+    assert [len(rows) for rows in longer] == [4, 4]
 
 
 def make_targets(num: int, columns: int = 6) -> dict[str, Target]:

@@ -109,19 +109,21 @@ def test_a_wide_dilation_on_a_short_recording() -> None:
     assert frame_mask(np.log(np.array([0.99, 0.99])), 0.95, 5).tolist() == [False, False]
 
 
+def test_a_row_more_is_the_same_time() -> None:
+    """SpeechBrain rounds the number of frames up, NeMo down: the rows of one frame shift stand under each other."""
+    assert map_frames(np.arange(22), 21, 1.0).tolist() == list(range(21))
+    assert map_frames(np.arange(21), 22, 1.0).tolist() == [*range(21), 20]
+
+
 def test_frames_map_to_the_nearest_in_time() -> None:
-    rows = np.arange(4)
-    assert map_frames(rows, 4).tolist() == [0, 1, 2, 3]
-    assert map_frames(rows, 8).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert map_frames(np.arange(8), 4).tolist() == [1, 3, 5, 7]  # a centre on a border belongs to the later row
-    assert map_frames(rows, 1).tolist() == [2]
-    assert map_frames(np.arange(9), 3).tolist() == [1, 4, 7]
-    assert map_frames(np.zeros((5, 3)), 7).shape == (7, 3)
+    assert map_frames(np.arange(4), 8, 0.5).tolist() == [0, 1, 1, 2, 2, 3, 3, 3]  # halfway: the later one
+    assert map_frames(np.arange(8), 4, 2.0).tolist() == [0, 2, 4, 6]
+    assert map_frames(np.arange(9), 3, 3.0).tolist() == [0, 3, 6]
+    assert map_frames(np.zeros((5, 3)), 7, 5 / 7).shape == (7, 3)
 
 
-@pytest.mark.parametrize(("old", "new"), [(5, 7), (7, 5), (13, 4), (4, 13), (100, 99)])
-def test_mapped_frames_hold_the_new_centre(old: int, new: int) -> None:
-    for frame, row in enumerate(map_frames(np.arange(old), new).tolist()):
-        centre = (frame + 0.5) / new
-        assert row / old <= centre + 1e-12
-        assert centre < (row + 1) / old + 1e-12
+@pytest.mark.parametrize("speed", [0.8, 0.9, 1.1, 1.25])
+def test_what_is_played_faster_passes_its_rows_faster(speed: float) -> None:
+    rows, count = 100, round(100 / speed)
+    for frame, row in enumerate(map_frames(np.arange(rows), count, speed).tolist()):
+        assert row == rows - 1 or abs(row - frame * speed) <= 0.5 + 1e-6

@@ -9,7 +9,7 @@ import torch
 from kdspeech.errors import RunError
 from kdspeech.targets.hypotheses import WeightedText
 from kdspeech.targets.target_set import Target
-from kdspeech.training.batches import Collator, twice
+from kdspeech.training.batches import Collator, FrameGrid, twice
 from kdspeech.training.recordings import Item
 from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
@@ -48,16 +48,25 @@ def target(utt_id: str, num_frames: int, num_positions: int) -> Target:
 
 
 def test_targets_are_laid_onto_the_students_frames(vocabulary: Vocabulary) -> None:
-    items = [item(vocabulary, "a", "one", 20), item(vocabulary, "b", "one", 40)]
-    targets = {"a": target("a", 4, 3), "b": target("b", 4, 3)}
-    collator = Collator(vocabulary, targets, frame_counter=lambda lengths: lengths // 10, positions=True)
-    batch = collator(items)  # 2 and 4 student frames of 4 teacher frames
+    items = [item(vocabulary, "a", "one", 20)._replace(speed=2.0), item(vocabulary, "b", "one", 40)]
+    targets = {"a": target("a", 4, 3), "b": target("b", 5, 3)}
+    collator = Collator(vocabulary, targets, FrameGrid(lambda lengths: lengths // 10, 1.0), positions=True)
+    batch = collator(items)  # 2 student frames of 4 teacher frames, played twice as fast, and 4 of 5
     assert batch.frame_targets is not None
     assert batch.frame_mask is not None
     assert batch.token_targets is not None
-    assert batch.frame_targets[..., 0].tolist() == [[1.0, 3.0, 0.0, 0.0], [0.0, 1.0, 2.0, 3.0]]
-    assert batch.frame_mask.tolist() == [[False, False, False, False], [True, False, True, False]]
+    assert batch.frame_targets[..., 0].tolist() == [[0.0, 2.0, 0.0, 0.0], [0.0, 1.0, 2.0, 3.0]]
+    assert batch.frame_mask.tolist() == [[True, True, False, False], [True, False, True, False]]
     assert batch.token_targets[..., 0].tolist() == [[0.0, 1.0, 2.0]] * 2
+
+
+def test_frames_without_target_or_on_which_teachers_disagree_are_not_taught(vocabulary: Vocabulary) -> None:
+    whole = replace(target("b", 4, 3), ctc_log_probs=np.zeros((4, vocabulary.num_columns), dtype=np.float32))
+    targets = {"a": replace(whole, counts=False), "b": whole}
+    collator = Collator(vocabulary, targets, FrameGrid(lambda lengths: lengths // 10, 1.0), without_targets={"c"})
+    batch = collator([item(vocabulary, utt_id, "one", 40) for utt_id in "abc"])
+    assert batch.has_frame_targets is not None
+    assert batch.has_frame_targets.tolist() == [False, True, False]
 
 
 def test_a_missing_target_names_the_utterance(vocabulary: Vocabulary) -> None:
