@@ -110,6 +110,7 @@ class PseudoLabelConfig(Strict):
     balance: bool = True  # of a speaker without a teacher: each word comes as often as of the training speakers
     student_weight: float = Field(0.5, ge=0)  # of the student's posteriors at the end; grows from 0 in a straight line
     student_from: float = Field(0.3, ge=0, le=1)  # share of the training after which the student is asked, too
+    weight: Literal["together", "teachers"] = _later("together")  # whose posterior of its word a recording weighs
     min_confidence: float = Field(0.0, ge=0, le=1)  # below it a recording is not learnt from
 
 

@@ -167,12 +167,26 @@ class PseudoLabeller:
         labels: dict[str, PseudoLabel] = {}
         for speaker in dict.fromkeys(u.speaker for u in self.utterances):
             utt_ids = [u.utt_id for u in self.utterances if u.speaker == speaker]
-            log_posteriors = np.stack([self._together(utt_id, student, progress) for utt_id in utt_ids])
-            is_balanced = self.config.balance and speaker not in self.known
-            posteriors = balanced(log_posteriors, self.prior) if is_balanced else np.exp(log_posteriors)
-            for utt_id, row in zip(utt_ids, posteriors, strict=True):
-                labels[utt_id] = self._label(row)
+            posteriors = self._posteriors(speaker, utt_ids, student, progress)
+            is_alone = self.teachers is None or student is None or self.config.weight == "together"
+            weighing = posteriors if is_alone else self._posteriors(speaker, utt_ids, None, progress)
+            for utt_id, row, weights in zip(utt_ids, posteriors, weighing, strict=True):
+                best = int(row.argmax())
+                weight = float(weights[best])
+                labels[utt_id] = PseudoLabel(
+                    self.lexicon.words[best], weight if weight >= self.config.min_confidence else 0.0
+                )
         return labels
+
+    def _posteriors(
+        self, speaker: str, utt_ids: Sequence[str], student: Mapping[str, np.ndarray] | None, progress: float
+    ) -> np.ndarray:
+        """[N, W] of one speaker's recordings, balanced where the speaker is doubtful."""
+        log_posteriors = np.stack([self._together(utt_id, student, progress) for utt_id in utt_ids])
+        if self.config.balance and speaker not in self.known:
+            return balanced(log_posteriors, self.prior)
+        posteriors: np.ndarray = np.exp(log_posteriors)
+        return posteriors
 
     def _together(self, utt_id: str, student: Mapping[str, np.ndarray] | None, progress: float) -> np.ndarray:
         total: np.ndarray = np.zeros(len(self.lexicon.words), dtype=np.float32)
@@ -182,8 +196,3 @@ class PseudoLabeller:
             strength = self.config.student_weight * progress if self.teachers is not None else 1.0
             total = total + strength * student[utt_id]
         return normalise(np.where(self.fits[utt_id], total, LOG_ZERO))
-
-    def _label(self, posterior: np.ndarray) -> PseudoLabel:
-        best = int(posterior.argmax())
-        weight = float(posterior[best])
-        return PseudoLabel(self.lexicon.words[best], weight if weight >= self.config.min_confidence else 0.0)

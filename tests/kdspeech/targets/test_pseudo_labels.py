@@ -83,6 +83,14 @@ def test_the_students_voice_grows_with_progress() -> None:
     assert late.weight == pytest.approx(product.max() / product.sum(), rel=1e-5)
 
 
+def test_teachers_alone_can_weigh_what_the_student_helped_to_find() -> None:
+    teachers, student = {"a": log(0.5, 0.3, 0.2)}, {"a": log(0.1, 0.8, 0.1)}
+    weighed = labeller(teachers, PLAIN.model_copy(update={"weight": "teachers"}))
+    assert weighed.label(student, 1.0)["a"].text == "two"
+    assert weighed.label(student, 1.0)["a"].weight == pytest.approx(0.3, rel=1e-5)
+    assert weighed.label(None, 0.0)["a"].weight == pytest.approx(0.5, rel=1e-5)
+
+
 def test_the_student_is_not_asked_about_speakers_whose_own_teacher_is_there() -> None:
     told = Utterance("t", "t.wav", 1.0, "", "told", "train")
     asked = Utterance("a", "a.wav", 1.0, "", "new", "test")
