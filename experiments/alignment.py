@@ -24,7 +24,7 @@ from kdspeech import console, students
 from kdspeech.choices import DEFAULT_CHECKPOINT
 from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.decoding.forced_alignment import share_of_displaced_spikes, spike_times_s
-from kdspeech.dumps.store import LogProbStore
+from kdspeech.dumps.store import open_store
 from kdspeech.errors import KdspeechError
 from kdspeech.evaluation.evaluate import decode_utterances
 from kdspeech.model_folders.runs import RunFolder, load_student
@@ -65,7 +65,7 @@ def teacher_spikes(workspace: Workspace, teacher_id: str, utterances: Sequence[U
     Raises:
         KdspeechError: the teacher is missing, was not dumped on these recordings or has another vocabulary.
     """
-    store, card = LogProbStore(workspace.dumps_dir), read_teacher_card(workspace.teacher_dir(teacher_id))
+    store, card = open_store(workspace), read_teacher_card(workspace.teacher_dir(teacher_id))
     rows = store.read(
         teacher_id, "ctc", utterances, checkpoint_sha256=card.checkpoint_sha256, vocabulary=workspace.vocabulary
     )

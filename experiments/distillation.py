@@ -21,7 +21,7 @@ from kdspeech.combination.vote import vote
 from kdspeech.comparison.compare import compare
 from kdspeech.comparison.comparison import Comparison
 from kdspeech.config import Recipe
-from kdspeech.dumps.store import LogProbStore
+from kdspeech.dumps.store import open_store
 from kdspeech.errors import ConfigError, KdspeechError
 from kdspeech.evaluation.baselines import teacher_answers
 from kdspeech.evaluation.evaluate import results_path
@@ -167,7 +167,7 @@ def _vote_files(workspace: Workspace, folds: Sequence[str], decode_mode: DecodeM
     for fold in folds:
         utterances = [u for u in workspace.utterances if u.speaker == fold]
         others = [name for name in workspace.speakers if name != fold]
-        store = LogProbStore(workspace.dumps_dir)
+        store = open_store(workspace)
         answers = teacher_answers(store, others, utterances, decode_mode, workspace.lexicon)
         path = workspace.reports_dir / "distillation" / f"vote-{decode_mode}-{fold}.tsv"
         texts = texts_of(combine_all(answers, vote))

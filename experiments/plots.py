@@ -24,7 +24,7 @@ from kdspeech import console
 from kdspeech.choices import TABLE_MODES, DecodeMode
 from kdspeech.combination.scored import Answers, combine_all
 from kdspeech.combination.vote import Answer, Combined, vote
-from kdspeech.dumps.store import LogProbStore
+from kdspeech.dumps.store import open_store
 from kdspeech.errors import KdspeechError
 from kdspeech.evaluation.baselines import teacher_answers
 from kdspeech.evaluation.results import EvaluationResult
@@ -224,7 +224,7 @@ def read_folds(workspace: Workspace, recipe: str, decode_mode: DecodeMode, tempe
     Raises:
         KdspeechError: dumps are missing.
     """
-    store = LogProbStore(workspace.dumps_dir)
+    store = open_store(workspace)
     lexicon = workspace.lexicon if workspace.has_lexicon else None
     folds = []
     for speaker in console.track(list(workspace.speakers), "Reading what the teachers said"):

@@ -101,7 +101,9 @@ def read_system(
 
 def _check_one_system(runs: Mapping[Path, EvaluatedRun]) -> None:
     """A pattern with a `*` too many finds other recipes, too: their answers are not further seeds."""
-    by_system = {run.system: path for path, run in reversed(runs.items())}
+    by_system: dict[str, Path] = {}
+    for path, run in runs.items():
+        by_system.setdefault(run.system, path)
     if len(by_system) > 1:
         found = "; ".join(f"{path} is of {system}" for system, path in by_system.items())
         raise KdspeechError(

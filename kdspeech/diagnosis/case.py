@@ -9,7 +9,7 @@ from kdspeech.choices import DEFAULT_CHECKPOINT, DecodeMode
 from kdspeech.config import Recipe
 from kdspeech.decoding.options import DEFAULT_OPTIONS, resolve
 from kdspeech.decoding.recogniser import make_recogniser
-from kdspeech.dumps.store import LogProbStore
+from kdspeech.dumps.store import LogProbStore, open_store
 from kdspeech.errors import RunError
 from kdspeech.evaluation.evaluate import decode_utterances, results_path
 from kdspeech.evaluation.results import EvaluationResult
@@ -65,7 +65,7 @@ class Case:
 
     @cached_property
     def store(self) -> LogProbStore:
-        return LogProbStore(self.workspace.dumps_dir)
+        return open_store(self.workspace)
 
     @property
     def has_checkpoint(self) -> bool:

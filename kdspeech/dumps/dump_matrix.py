@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from kdspeech import console
 from kdspeech.choices import Kind
 from kdspeech.dumps.readback import decode_rows
-from kdspeech.dumps.store import LogProbStore
+from kdspeech.dumps.store import open_store
 from kdspeech.files import write_json
 from kdspeech.protocols import TeacherCard
 from kdspeech.scoring.score import Scores, score_texts
@@ -72,7 +72,7 @@ def _unheard(workspace: Workspace, speaker: str, teacher_id: str) -> list[Uttera
 
 
 def _scores(workspace: Workspace, card: TeacherCard, kind: Kind, utterances: Sequence[Utterance]) -> Scores:
-    store = LogProbStore(workspace.dumps_dir)
+    store = open_store(workspace)
     vocabulary = workspace.vocabulary
     lexicon = workspace.lexicon if kind == "word" else None
     rows = store.read(

@@ -48,7 +48,6 @@ class ShardKey:
         cls, card: TeacherCard, kind: Kind, utterances: Sequence[Utterance], config: DumpConfig, lexicon: Lexicon | None
     ) -> "ShardKey":
         """The key of one speaker's utterances as `config` wants them stored."""
-        described = ((u.utt_id, u.audio_sha256 or u.audio_filepath, u.text) for u in utterances)
         return cls(
             teacher_id=card.teacher_id,
             kind=kind,
@@ -58,8 +57,14 @@ class ShardKey:
             lexicon_sha256=lexicon.sha256 if kind == "word" and lexicon else None,
             top_k=config.top_k if kind in PER_TOKEN_KINDS else None,
             dtype="uint8" if kind == "hypotheses" else config.dtype,
-            utterances_sha256=sha256_of_text("\n".join("\t".join(entry) for entry in described)),
+            utterances_sha256=sha256_of_recordings(utterances),
         )
+
+
+def sha256_of_recordings(utterances: Sequence[Utterance]) -> str:
+    """Of what a teacher hears and is fed with: ids, audio and transcripts, in their order."""
+    described = ((u.utt_id, u.audio_sha256 or u.audio_filepath, u.text) for u in utterances)
+    return sha256_of_text("\n".join("\t".join(entry) for entry in described))
 
 
 @dataclass(frozen=True)

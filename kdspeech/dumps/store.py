@@ -10,11 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from kdspeech.choices import Kind
-from kdspeech.dumps.shard import PER_TOKEN_KINDS, Row, Shard, ShardHeader, ShardKey, ShardWriter, read_header
+from kdspeech.dumps.shard import (
+    PER_TOKEN_KINDS,
+    Row,
+    Shard,
+    ShardHeader,
+    ShardKey,
+    ShardWriter,
+    read_header,
+    sha256_of_recordings,
+)
 from kdspeech.errors import StoreError
 from kdspeech.lexicon import Lexicon
 from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
+from kdspeech.workspace import Workspace
 
 _LISTED = 5  # missing ids in a message
 
@@ -22,13 +32,15 @@ _LISTED = 5  # missing ids in a message
 class LogProbStore:
     """A folder of shards. It can be sent to another process, which opens the files anew."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, recordings: Mapping[str, str] | None = None) -> None:
+        """`recordings`: speaker -> hash of the recordings as they are now; what was made of others is refused."""
         self.root = root
+        self._recordings = dict(recordings or {})
         self._shards: dict[Path, Shard] = {}
         self._process_id = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"root": self.root, "_shards": {}, "_process_id": -1}
+        return {**self.__dict__, "_shards": {}, "_process_id": -1}
 
     def path(self, teacher_id: str, kind: Kind, speaker: str) -> Path:
         """The shard's file."""
@@ -79,8 +91,8 @@ class LogProbStore:
             One row per utterance, in their order; each is read from the memory map when it is looked up.
 
         Raises:
-            StoreError: a shard is missing, damaged or made by another checkpoint or lexicon, or utterances are missing:
-                the message lists them and names the command to run.
+            StoreError: a shard is missing, damaged or made by another checkpoint or lexicon or of other recordings, or
+                utterances are missing: the message lists them and names the command to run.
             VocabularyError: the rows are over another vocabulary.
         """
         shards: dict[str, Shard] = {}
@@ -98,7 +110,17 @@ class LogProbStore:
                 f"utterances: {', '.join(u.utt_id for u in missing[:_LISTED])}"
                 f"{', ...' if len(missing) > _LISTED else ''}. " + _advice(teacher_id, speakers)
             )
+        for shard in shards.values():
+            self._check_recordings(shard.header)
         return _StoredRows(self, {u.utt_id: self.path(teacher_id, kind, u.speaker) for u in utterances})
+
+    def _check_recordings(self, header: ShardHeader) -> None:
+        key = header.key
+        if self._recordings.get(key.speaker, key.utterances_sha256) != key.utterances_sha256:
+            raise StoreError(
+                f"{self.path(key.teacher_id, key.kind, key.speaker)} was made before a recording or a transcript of "
+                f"{key.speaker} changed in the manifest. {_advice(key.teacher_id, [key.speaker])}"
+            )
 
     def _existing(self, teacher_id: str, kind: Kind, speaker: str) -> Path:
         path = self.path(teacher_id, kind, speaker)
@@ -115,6 +137,15 @@ class LogProbStore:
         if path not in self._shards:
             self._shards[path] = Shard(path)
         return self._shards[path]
+
+
+def open_store(workspace: Workspace) -> LogProbStore:
+    """The workspace's store, held against its manifest."""
+    by_speaker: dict[str, list[Utterance]] = {}
+    for utterance in workspace.utterances:
+        by_speaker.setdefault(utterance.speaker, []).append(utterance)
+    recordings = {speaker: sha256_of_recordings(utterances) for speaker, utterances in by_speaker.items()}
+    return LogProbStore(workspace.dumps_dir, recordings)
 
 
 class _StoredRows(Mapping[str, Row]):

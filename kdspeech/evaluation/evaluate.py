@@ -91,8 +91,8 @@ def evaluate(
             return done
     if deaf := untaught(decode_mode, taught_heads(of_run(RunFolder(run).config()))):
         console.warn(
-            f"no loss of {run} teaches its {' and '.join(sorted(deaf))} head: by {decode_mode} it answers at random, or "
-            "as the checkpoint did that it started from. Choose another --decode-mode."
+            f"no loss of {run} teaches its {' and '.join(sorted(deaf))} head: by {decode_mode} it answers at random, "
+            "or as the checkpoint did that it started from. Choose another --decode-mode."
         )
     student = load_student(run, students, checkpoint)
     recogniser = make_recogniser(student, decode_mode, resolved, searches=students, lexicon=lambda: workspace.lexicon)

@@ -11,7 +11,7 @@ from kdspeech.choices import MODES, DecodeMode, Mode
 from kdspeech.combination.scored import SystemScores
 from kdspeech.config import Recipe
 from kdspeech.dumps.dump_teachers import dump_teachers
-from kdspeech.dumps.store import LogProbStore
+from kdspeech.dumps.store import open_store
 from kdspeech.errors import KdspeechError
 from kdspeech.evaluation.baselines import teacher_baselines
 from kdspeech.evaluation.evaluate import evaluate
@@ -177,7 +177,7 @@ def _make_table(
     student_scores: Mapping[tuple[str, StudentSystem, int], FoldScores],
     seed: int,
 ) -> LosoTable:
-    store = LogProbStore(workspace.dumps_dir)
+    store = open_store(workspace)
     lexicon = workspace.lexicon if workspace.has_lexicon else None
     test = {fold: [u for u in workspace.utterances if u.speaker == fold] for fold in folds}
     baselines = {

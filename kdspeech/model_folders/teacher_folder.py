@@ -14,8 +14,8 @@ from kdspeech.workspace import Workspace
 
 CARD_NAME = "teacher.json"
 LOG_NAME = "training_log.jsonl"  # one row a finished epoch, written while a teacher trains
-# Of what the training of SpeechBrain teachers does beyond all settings, so that no two are taken for the same: 1 divided
-# CTC by the number of tokens twice, so that it counted a quarter of what `ctc_weight` says.
+# Of what the training of SpeechBrain teachers does beyond all settings, so that no two are taken for the same: 1
+# divided CTC by the number of tokens twice, so that it counted a quarter of what `ctc_weight` says.
 SPEECHBRAIN_LOOP_VERSION = 2
 OWN_FOLDER = "."  # a card's source where the model lies beside the card; such a folder can be moved
 

@@ -9,7 +9,7 @@ import numpy as np
 from kdspeech.combination.scored import combine_all, score_systems, texts_of
 from kdspeech.combination.vote import vote
 from kdspeech.comparison.comparison import Estimate
-from kdspeech.dumps.store import LogProbStore
+from kdspeech.dumps.store import LogProbStore, open_store
 from kdspeech.errors import StoreError
 from kdspeech.evaluation.baselines import teacher_answers
 from kdspeech.evaluation.zero_shot import kept_zero_shot, starting_checkpoint
@@ -106,7 +106,7 @@ def _students(subjects: Sequence[Subject]) -> list[Contender]:
 
 def _baselines(workspace: Workspace, subjects: Sequence[Subject]) -> tuple[list[Contender], list[str]]:
     """Of every held-out speaker: the encoder as it came, and the teachers that never heard this speaker."""
-    store = LogProbStore(workspace.dumps_dir)
+    store = open_store(workspace)
     parts: dict[tuple[str, str], list[Contender]] = {}
     reasons = []
     for held_out in dict.fromkeys(s.held_out for s in subjects if s.utterances):

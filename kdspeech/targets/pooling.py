@@ -11,8 +11,8 @@ import numpy as np
 
 from kdspeech.logspace import log_sum_exp, normalise
 
-# Of `map_frames`, so that no table mixes two: 1 took a recording for as long as its rows, whatever their shift, and laid
-# SpeechBrain's rows a frame early from the middle of every other recording on.
+# Of `map_frames`, so that no table mixes two: 1 took a recording for as long as its rows, whatever their shift, and
+# laid SpeechBrain's rows a frame early from the middle of every other recording on.
 FRAME_MAP_VERSION = 2
 _ROUNDING = 1e-9  # of a row: a frame halfway between two rows takes the later one on every machine
 

@@ -10,14 +10,15 @@ from typing import cast
 
 import numpy as np
 
+from kdspeech.choices import Who
 from kdspeech.config import PseudoLabelConfig
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import LOG_ZERO, normalise
 from kdspeech.protocols import TeacherCard
 from kdspeech.targets.pooling import pool
-from kdspeech.targets.speaking import loudness
-from kdspeech.utterance import Utterance
+from kdspeech.targets.speaking import loudness, speaking
+from kdspeech.utterance import Utterance, speakers_of
 
 _ROUNDS = 50  # of balancing; the margins are met to 1e-3 long before
 
@@ -89,22 +90,30 @@ def read_word_posteriors(
     utterances: Sequence[Utterance],
     lexicon: Lexicon,
     config: PseudoLabelConfig,
+    who: Who = "all",
 ) -> dict[str, np.ndarray]:
     """The teachers' pooled word of each recording; a teacher counts `own_weight` on a speaker whom it was trained on.
 
     Word posteriors come from CTC and the audio alone; the kinds that were fed with transcripts are never opened.
 
+    Args:
+        who: speaks on a recording.
+
     Returns:
         utterance id -> float32 [W].
 
     Raises:
+        ConfigError: nobody would speak on some speaker's recordings.
         StoreError: the store lacks a recording, or was made by another checkpoint or for another lexicon.
     """
     given = read_word_rows(store, cards, utterances, lexicon)
-    return {
-        u.utt_id: pooled_words(given(u.utt_id), loudness(cards, u.speaker, config.own_weight), config.temperature)
-        for u in utterances
-    }
+    pooled = {}
+    chosen = {speaker: speaking(cards, speaker, who) for speaker in speakers_of(utterances)}
+    for u in utterances:
+        rows, teachers = given(u.utt_id), chosen[u.speaker]
+        weights = loudness([cards[index] for index in teachers], u.speaker, config.own_weight)
+        pooled[u.utt_id] = pooled_words([rows[index] for index in teachers], weights, config.temperature)
+    return pooled
 
 
 def read_word_rows(

@@ -8,7 +8,7 @@ from kdspeech import console
 from kdspeech.choices import Kind
 from kdspeech.dumps.readback import decode_rows
 from kdspeech.dumps.shard import Row
-from kdspeech.dumps.store import LogProbStore
+from kdspeech.dumps.store import open_store
 from kdspeech.errors import ConfigError
 from kdspeech.folds import Fold
 from kdspeech.protocols import TeacherCard
@@ -49,7 +49,7 @@ class TeacherRows:
     @cached_property
     def _headers(self) -> dict[tuple[str, Kind, str], tuple[float, str]]:
         """(teacher, kind, speaker) -> (frame shift, payload's SHA-256)."""
-        store = LogProbStore(self.workspace.dumps_dir)
+        store = open_store(self.workspace)
         headers = {}
         for card in self.cards:
             for kind in self.kinds:
@@ -70,7 +70,7 @@ class TeacherRows:
     @cached_property
     def rows(self) -> dict[Kind, dict[str, Mapping[str, Row]]]:
         """Kind -> teacher -> utterance id -> row."""
-        store, lexicon = LogProbStore(self.workspace.dumps_dir), None
+        store, lexicon = open_store(self.workspace), None
         if "word" in self.kinds:
             lexicon = self.workspace.lexicon
         return {

@@ -23,7 +23,7 @@ FrameCounter = Callable[[torch.Tensor], torch.Tensor]  # lengths int64 [B] in sa
 class FrameGrid(NamedTuple):
     """The student's frames, and how the targets' rows lie under them."""
 
-    count: FrameCounter
+    num_frames: FrameCounter
     rows_per_frame: float  # the student's frame shift over the targets'
 
 
@@ -154,7 +154,7 @@ class Collator:
         if self._grid is None:
             return None, None, None
         rows, masks, covered = [], [], []
-        for item, num_frames in zip(items, self._grid.count(lengths).tolist(), strict=True):
+        for item, num_frames in zip(items, self._grid.num_frames(lengths).tolist(), strict=True):
             utt_id = item.utterance.utt_id
             if utt_id in self._without_targets:
                 rows.append(torch.zeros(num_frames, self._vocabulary.num_columns))

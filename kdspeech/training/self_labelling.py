@@ -13,7 +13,7 @@ from kdspeech import console
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.config import Recipe
 from kdspeech.decoding.lexicon import LexiconScorer
-from kdspeech.dumps.store import LogProbStore
+from kdspeech.dumps.store import open_store
 from kdspeech.errors import ConfigError
 from kdspeech.folds import Fold
 from kdspeech.lexicon import Lexicon
@@ -27,7 +27,7 @@ from kdspeech.targets.speaking import Turns
 from kdspeech.targets.word_targets import WordTargets
 from kdspeech.training.batches import Collator
 from kdspeech.training.recordings import AudioCache, EpochBatches, UtteranceDataset
-from kdspeech.utterance import Utterance
+from kdspeech.utterance import Utterance, speakers_of
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 
@@ -55,11 +55,19 @@ def unlabelled_recordings(
     return tuple(replace(u, text="") for u in heard)
 
 
+def recordings_elsewhere(workspace: Workspace, fold: Fold, supervision: Supervision) -> tuple[Utterance, ...]:
+    """The training speakers' recordings outside training, without their transcripts where not all may be read."""
+    speakers = set(fold.training_speakers)
+    others = [u for u in workspace.utterances if u.speaker in speakers and u.split != "train"]
+    return tuple(u if supervision.label_share == 1 else replace(u, text="") for u in others)
+
+
 def make_labeller(
     workspace: Workspace,
     cards: Sequence[TeacherCard],
     labelled: Sequence[Utterance],
     unlabelled: Sequence[Utterance],
+    elsewhere: Sequence[Utterance],
     recipe: Recipe,
     student: Any,
 ) -> PseudoLabeller:
@@ -67,27 +75,31 @@ def make_labeller(
 
     Args:
         cards: of the teachers that are asked; none leaves the student by itself.
+        elsewhere: recordings of the training speakers that nobody trains on, with their transcripts where these may be
+            read: a new speaker is heard saying all prompts, and some may be said there alone (UASpeech's second block).
 
     Raises:
-        KdspeechError: the corpus has no lexicon, or the store lacks the teachers' word posteriors.
+        KdspeechError: the corpus has no lexicon, the store lacks the teachers' word posteriors, or nobody would speak.
     """
-    lexicon, config = workspace.lexicon, recipe.pseudo_labels
-    store = LogProbStore(workspace.dumps_dir)
-    known = frozenset(speaker for card in cards for speaker in card.speakers or ())
-    teachers = read_word_posteriors(store, cards, unlabelled, lexicon, config) if cards else None
-    fits = _fits(unlabelled, lexicon, workspace.vocabulary, student, max(recipe.training.speeds))
+    lexicon, config, who = workspace.lexicon, recipe.pseudo_labels, recipe.targets.who
+    known = frozenset(speaker for card in cards for speaker in card.speakers or () if who != "others")
     # Words are counted over whoever has transcripts or a teacher of his own: few transcripts alone are a poor sample.
-    texts, speakers = [u.text for u in labelled], {u.speaker for u in labelled}
-    for u in unlabelled:
-        if teachers is not None and u.speaker in known:
-            texts.append(lexicon.words[int(np.where(fits[u.utt_id], teachers[u.utt_id], LOG_ZERO).argmax())])
-            speakers.add(u.speaker)
+    counted = [u for u in (*labelled, *elsewhere, *unlabelled) if u.text or u.speaker in known]
+    asked = [*unlabelled, *(u for u in elsewhere if u.speaker in known and not u.text)]
+    teachers = read_word_posteriors(open_store(workspace), cards, asked, lexicon, config, who) if cards else None
+    fits = _fits(asked, lexicon, workspace.vocabulary, student, max(recipe.training.speeds))
+
+    def word_of(u: Utterance) -> str:
+        if u.text or teachers is None:
+            return u.text
+        return lexicon.words[int(np.where(fits[u.utt_id], teachers[u.utt_id], LOG_ZERO).argmax())]
+
     return PseudoLabeller(
         utterances=tuple(unlabelled),
         lexicon=lexicon,
         teachers=teachers,
         fits=fits,
-        prior=word_prior(lexicon, texts, len(speakers)),
+        prior=word_prior(lexicon, map(word_of, counted), len(speakers_of(counted))),
         config=config,
         known=known,
     )
@@ -109,7 +121,7 @@ def taught_words(
     if not cards:
         return None
     targets = WordTargets(
-        LogProbStore(workspace.dumps_dir),
+        open_store(workspace),
         cards,
         utterances,
         workspace.lexicon,
@@ -137,7 +149,7 @@ def taught_texts(
         return None
     config = recipe.targets
     own_weight = config.own_weight if config.own_weight is not None else recipe.pseudo_labels.own_weight
-    store = LogProbStore(workspace.dumps_dir)
+    store = open_store(workspace)
     return read_hypotheses(store, cards, utterances, workspace.vocabulary, own_weight, config.who)
 
 

@@ -27,13 +27,20 @@ from kdspeech.targets.speaking import Turns, check_one_vocabulary
 from kdspeech.targets.target_set import TargetSet
 from kdspeech.training.loggers import check_wandb
 from kdspeech.training.preflight import check_frames, check_targets
-from kdspeech.training.self_labelling import make_labeller, taught_texts, taught_words, unlabelled_recordings
+from kdspeech.training.self_labelling import (
+    make_labeller,
+    recordings_elsewhere,
+    taught_texts,
+    taught_words,
+    unlabelled_recordings,
+)
 from kdspeech.training.stage_runner import LOOP_VERSION, StageRunner, TrainingTask, has_term, learns_frames
 from kdspeech.workspace import Workspace
 
 # Of how recordings without transcripts are learnt from, as LOOP_VERSION: 1 let the recordings that have targets of the
-# teachers pull for those that have none, and balanced speakers whose own teacher is there.
-_UNLABELLED_LOOP_VERSION = 2
+# teachers pull for those that have none, and balanced speakers whose own teacher is there; 2 counted the words of
+# recordings that train alone, and let every teacher give words, whatever targets.who said.
+_UNLABELLED_LOOP_VERSION = 3
 _NBEST: tuple[LossTerm, ...] = ("nbest_ctc", "nbest_cross_entropy")
 
 
@@ -106,6 +113,10 @@ def train(
         hypotheses = taught_texts(workspace, cards, [*labelled, *unlabelled], recipe)
     if supervision.adapt:
         proof = proof.with_adaptation(sum(u.speaker == held_out for u in unlabelled))
+    labeller = None
+    if unlabelled:
+        elsewhere = recordings_elsewhere(workspace, heard, supervision)
+        labeller = make_labeller(workspace, cards, labelled, unlabelled, elsewhere, recipe, student)
     task = TrainingTask(
         labelled,
         fold.valid,
@@ -115,7 +126,7 @@ def train(
         seed,
         targets,
         unlabelled=unlabelled,
-        labeller=make_labeller(workspace, cards, labelled, unlabelled, recipe, student) if unlabelled else None,
+        labeller=labeller,
         word_targets=word_targets,
         lexicon=None if word_targets is None else workspace.lexicon,
         hypotheses=hypotheses,

@@ -11,7 +11,7 @@ import safetensors
 from safetensors.numpy import load_file, save_file
 
 from kdspeech.config import DumpConfig
-from kdspeech.dumps.shard import ShardHeader, ShardKey
+from kdspeech.dumps.shard import ShardHeader, ShardKey, sha256_of_recordings
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import StoreError, VocabularyError
 from kdspeech.lexicon import Lexicon
@@ -191,6 +191,15 @@ def test_a_misplaced_file_is_refused(store: LogProbStore) -> None:
     carl = [replace(u, speaker="carl") for u in UTTERANCES]
     with pytest.raises(StoreError, match="misplaced file: its header says teacher anna, kind ctc, recordings of bert"):
         LogProbStore(store.root).read("anna", "ctc", carl)
+
+
+def test_what_was_made_of_other_transcripts_is_refused(store: LogProbStore) -> None:
+    as_made = {"bert": sha256_of_recordings(UTTERANCES)}
+    assert len(LogProbStore(store.root, as_made).read("anna", "ctc", UTTERANCES[:2])) == 2
+    corrected = [replace(UTTERANCES[0], text="seven"), *UTTERANCES[1:]]
+    now = LogProbStore(store.root, {"bert": sha256_of_recordings(corrected)})
+    with pytest.raises(StoreError, match=r"made before a recording or a transcript of bert changed.*--on bert"):
+        now.read("anna", "ctc", UTTERANCES[1:])
 
 
 def test_another_format_is_refused(store: LogProbStore) -> None:

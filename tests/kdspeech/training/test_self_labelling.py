@@ -10,15 +10,17 @@ import pytest
 import torch
 
 from kdspeech.dumps.dump_teachers import dump_teachers
+from kdspeech.dumps.store import open_store
 from kdspeech.errors import ConfigError, RunError, StoreError
 from kdspeech.files import read_json
+from kdspeech.folds import make_fold
 from kdspeech.lexicon import Lexicon
 from kdspeech.model_folders.checkpoints import load_checkpoint
 from kdspeech.model_folders.runs import RunFolder
 from kdspeech.model_folders.teacher_folder import read_teacher_card
 from kdspeech.supervision import Supervision
-from kdspeech.targets.pseudo_labels import word_prior
-from kdspeech.training.self_labelling import make_labeller
+from kdspeech.targets.pseudo_labels import pooled_words, word_prior
+from kdspeech.training.self_labelling import make_labeller, recordings_elsewhere
 from kdspeech.training.train import train
 from kdspeech.utterance import write_manifest
 from kdspeech.vocabulary import Vocabulary
@@ -106,11 +108,54 @@ def test_words_are_counted_over_transcripts_and_own_teachers(tmp_path: Path, voc
     new = [replace(u, text="") for u in workspace.utterances if u.speaker == "carl"]
     labelled, told = heard[:1], [replace(u, text="") for u in heard[1:]]
     student = TinyStudents().build_student(RECIPE.student, vocabulary, 0)
-    labeller = make_labeller(workspace, cards, labelled, [*told, *new], RECIPE, student)
+    labeller = make_labeller(workspace, cards, labelled, [*told, *new], [], RECIPE, student)
     expected = word_prior(workspace.lexicon, [u.text for u in heard], 2)
     np.testing.assert_allclose(labeller.prior, expected)
-    alone = make_labeller(workspace, [], labelled, new, RECIPE, student)
+    alone = make_labeller(workspace, [], labelled, new, [], RECIPE, student)
     np.testing.assert_allclose(alone.prior, word_prior(workspace.lexicon, [labelled[0].text], 1))
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_words_that_nobody_trains_on_are_expected_too(tmp_path: Path, vocabulary: Vocabulary, share: float) -> None:
+    """UASpeech's uncommon words of the second block: the training speakers said them, in recordings kept for tests."""
+    workspace = make(tmp_path, vocabulary)
+    fold = make_fold(workspace.utterances, "carl", ["anna", "bert"])
+    train = [u for u in fold.train if u.text != "six"]
+    elsewhere = recordings_elsewhere(workspace, fold, Supervision(share, adapt=True))
+    assert {u.speaker for u in elsewhere} == {"anna", "bert"}
+    assert {u.split for u in elsewhere} <= {"valid", "test"}
+    kept = [replace(u, split="test", text=u.text if share == 1 else "") for u in fold.train if u.text == "six"]
+    cards = [read_teacher_card(workspace.teacher_dir(name)) for name in ("anna", "bert")]
+    new = [replace(u, text="") for u in fold.test]
+    student = TinyStudents().build_student(RECIPE.student, vocabulary, 0)
+    labeller = make_labeller(workspace, cards, train, new, [*elsewhere, *kept], RECIPE, student)
+    said = [u.text for u in workspace.utterances if u.speaker != "carl"]
+    np.testing.assert_allclose(labeller.prior, word_prior(workspace.lexicon, said, 2))
+
+
+def test_only_teachers_that_may_speak_give_words(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    """anna's teacher hears nothing but `one`; on bert it speaks, on anna bert's does."""
+    workspace = make(tmp_path, vocabulary)
+    cards = [read_teacher_card(workspace.teacher_dir(name)) for name in ("anna", "bert")]
+    heard = [u for u in workspace.utterances if u.speaker != "carl" and u.split == "train"]
+    told = [replace(u, text="") for u in heard]
+    student = TinyStudents().build_student(RECIPE.student, vocabulary, 0)
+    targets = RECIPE.targets.model_copy(update={"who": "others"})
+    others = RECIPE.model_copy(update={"targets": targets})
+    labeller = make_labeller(workspace, cards, heard[:1], told[1:], [], others, student)
+    assert labeller.known == frozenset()
+    store = open_store(workspace)
+    for u in told[1:]:
+        (row,) = store.read("bert" if u.speaker == "anna" else "anna", "word", [u]).values()
+        assert labeller.teachers is not None
+        assert isinstance(row, np.ndarray)
+        np.testing.assert_allclose(
+            labeller.teachers[u.utt_id], pooled_words([row], [1.0], others.pseudo_labels.temperature), rtol=1e-5
+        )
+    own = RECIPE.model_copy(update={"targets": RECIPE.targets.model_copy(update={"who": "own"})})
+    new = [replace(u, text="") for u in workspace.utterances if u.speaker == "carl"]
+    with pytest.raises(ConfigError, match=r"targets\.who=own: .* none may speak on the recordings of carl"):
+        make_labeller(workspace, cards, heard, new, [], own, student)
 
 
 def test_few_labels_come_again_until_the_steps_are_as_many(tmp_path: Path, vocabulary: Vocabulary) -> None:
