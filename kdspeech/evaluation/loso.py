@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kdspeech import console
 from kdspeech.choices import MODES, DecodeMode, Mode
 from kdspeech.combination.scored import SystemScores
 from kdspeech.config import Recipe
@@ -28,7 +29,7 @@ from kdspeech.protocols import DecodableStudents, TeacherFamily
 from kdspeech.scoring.score import Scores
 from kdspeech.supervision import ALL_LABELS, Supervision
 from kdspeech.teaching.all_teachers import AllTeachers
-from kdspeech.teaching.train_teachers import train_teachers
+from kdspeech.teaching.train_teachers import teachers_of_other_settings, train_teachers
 from kdspeech.training.loggers import check_wandb
 from kdspeech.training.train import train
 from kdspeech.workspace import Workspace
@@ -97,12 +98,19 @@ def loso(
     missing = [name for name in everyone if not (workspace.teacher_dir(name) / CARD_NAME).exists()]
     if missing:
         train_teachers(workspace, missing, recipe=recipe, teachers=teachers, students=students, seed=seed, jobs=jobs)
+    others = teachers_of_other_settings(workspace, everyone, recipe, seed)
+    if others:
+        console.warn(
+            f"the teachers of {', '.join(others)} are not those of recipe {recipe.name}, seed {seed}: they were made by "
+            "other settings or an earlier version of the training, and are taken as they are. `kdspeech train-teachers "
+            "--force` makes them again."
+        )
     dump_teachers(workspace, everyone, recipe=recipe, teachers=teachers, on=everyone, jobs=jobs)
     systems = [StudentSystem(mode) for mode in MODES if mode in modes]
     if adapt:
         systems += [StudentSystem(system.mode, Supervision(adapt=True)) for system in systems]
     student_scores = train_and_evaluate_all(workspace, recipe, students, folds, systems, [seed], jobs, force, wandb)
-    table = _make_table(workspace, recipe, teachers, folds, student_scores, seed)
+    table = _make_table(workspace, recipe, teachers, folds, student_scores, seed, others)
     write_json(workspace.reports_dir / "loso.json", table.to_dict())
     write_text(workspace.reports_dir / "loso.md", table.to_markdown())
     write_loso_page(workspace.reports_dir / "loso.html", table)
@@ -176,6 +184,7 @@ def _make_table(
     folds: Sequence[str],
     student_scores: Mapping[tuple[str, StudentSystem, int], FoldScores],
     seed: int,
+    other_teachers: Sequence[str],
 ) -> LosoTable:
     store = open_store(workspace)
     lexicon = workspace.lexicon if workspace.has_lexicon else None
@@ -204,7 +213,12 @@ def _make_table(
         num_utterances={fold: len(utterances) for fold, utterances in test.items()},
         decode_modes=workspace.table_modes,
         rows=tuple(rows),
-        settings={"corpus": workspace.corpus.corpus, "recipe": recipe.name, "seed": seed},
+        settings={
+            "corpus": workspace.corpus.corpus,
+            "recipe": recipe.name,
+            "seed": seed,
+            **({"teachers of other settings": ", ".join(other_teachers)} if other_teachers else {}),
+        },
         details={fold: _details(by_mode) for fold, by_mode in baselines.items()},
     )
 

@@ -24,7 +24,7 @@ _NO_WEIGHTS = ("spec_augment", "decoder_dropout")  # settings by which a student
 
 
 def make_common_start(
-    folder: Path, config: StudentConfig, vocabulary: Vocabulary, students: StudentFamily, seed: int, force: bool = False
+    folder: Path, config: StudentConfig, vocabulary: Vocabulary, students: StudentFamily, seed: int
 ) -> None:
     """Writes the student that has learnt nothing yet, as the recipe begins it, to `folder`; its card last.
 
@@ -32,14 +32,13 @@ def make_common_start(
 
     Args:
         config: with `pretrained` replaced by a file.
-        force: writes it again; the old one stays until the new one is whole.
 
     Raises:
         KdspeechError: the student cannot be built.
     """
     settings = {**start_settings(config, vocabulary), "seed": seed}
     made_of = _settings_of(folder)
-    if not force and (folder / CARD_NAME).exists() and made_of is not None and not differences(made_of, settings):
+    if (folder / CARD_NAME).exists() and made_of is not None and not differences(made_of, settings):
         return
     student = students.build_student(config.model_copy(update=_NO_SHARED_WEIGHTS), vocabulary, seed)
     with replacing_folder(folder) as temporary:

@@ -12,7 +12,7 @@ from kdspeech import console
 from kdspeech.audio import load_audio
 from kdspeech.choices import NEMO, PRETRAINED
 from kdspeech.config import Recipe, TeacherConfig
-from kdspeech.errors import ConfigError
+from kdspeech.errors import ConfigError, TeacherError
 from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.files import count_lines, read_json, sha256_of_text, write_json
 from kdspeech.model_folders.common_start import make_common_start
@@ -66,8 +66,9 @@ def train_teachers(
 ) -> None:
     """Trains or registers a teacher for each speaker, on that speaker's `train` utterances only.
 
-    Finished teachers are skipped if their settings, seed, data and initial checkpoint are unchanged; so are speakers
-    for whom the user brought a teacher earlier.
+    Finished teachers are skipped if their settings, seed, data and initial checkpoint are unchanged, and nothing is done
+    if they are not: a teacher is replaced by `force` alone, since dumps and runs were made with it. Speakers for whom
+    the user brought a teacher earlier are skipped, too.
 
     Args:
         speakers: names, or ["all"].
@@ -78,7 +79,8 @@ def train_teachers(
         force: makes the random initial checkpoint and these speakers' teachers again.
 
     Raises:
-        KdspeechError: an unknown speaker, a speaker without utterances, or a teacher that cannot be trained or loaded.
+        TeacherError: a finished teacher is another one than asked for, or one cannot be trained or loaded.
+        KdspeechError: an unknown speaker, or a speaker without utterances.
     """
     if students is not None:
         teachers = AllTeachers(teachers, students)
@@ -103,7 +105,9 @@ def _train_missing(
 ) -> None:
     vocabulary, config = workspace.vocabulary, recipe.teacher
     vocabulary.check_round_trip(u.text for u in workspace.utterances)
-    initial = _common_start(workspace, recipe, teachers, seed, force)
+    if not force:
+        _check_finished(workspace, names, teachers_of_other_settings(workspace, names, recipe, seed))
+    initial = _common_start(workspace, names, recipe, teachers, seed, force)
     start = read_teacher_card(initial).checkpoint_sha256
     arguments = []
     for name in names:
@@ -135,20 +139,67 @@ def _train_missing(
     _warn_of_other_starts(workspace, start)
 
 
-def _common_start(workspace: Workspace, recipe: Recipe, teachers: TeacherFamily, seed: int, force: bool) -> Path:
-    """The one checkpoint from which all teachers start: pretrained, random, or, of NeMo teachers, the student's."""
+def teachers_of_other_settings(
+    workspace: Workspace, names: Sequence[str], recipe: Recipe, seed: int, start: str | None = None
+) -> list[str]:
+    """The finished teachers that `train_teachers` would not make so: by other settings, data, seed or loop.
+
+    Args:
+        start: hash of the initial checkpoint that they should have; None takes whichever each of them had.
+    """
+    others = []
+    for name in names:
+        report = _read_report(workspace, name)
+        if report is None or report.initial_sha256 is None or not (workspace.teacher_dir(name) / CARD_NAME).exists():
+            continue
+        utterances = [u for u in workspace.utterances if u.speaker == name]
+        expected = (recipe.teacher, workspace.vocabulary, start or report.initial_sha256, utterances, seed)
+        if report.settings_sha256 != _settings_sha256(*expected):
+            others.append(name)
+    return others
+
+
+def _check_finished(workspace: Workspace, names: Sequence[str], others: Sequence[str]) -> None:
+    if not others:
+        return
+    rest = [name for name in names if name not in others]
+    leave = f", --speakers {','.join(rest)} leaves them as they are" if rest else ""
+    raise TeacherError(
+        f"{workspace.teacher_dir(others[0]).parent}: the teachers of {', '.join(others)} are finished, and were made by "
+        "another recipe, seed, start, data or version of the training. --force makes them again, after which their "
+        f"dumps and the runs that learnt from them have to be made again, too{leave}, and another --workspace keeps both."
+    )
+
+
+def _common_start(
+    workspace: Workspace, names: Sequence[str], recipe: Recipe, teachers: TeacherFamily, seed: int, force: bool
+) -> Path:
+    """The one checkpoint from which all teachers start: pretrained, random, or, of NeMo teachers, the student's.
+
+    The old one stays where finished teachers started from it and are not to be made again.
+    """
     config, initial = recipe.teacher, workspace.initial_teacher_dir
+
+    def check(start: Path) -> None:
+        if not force:
+            checkpoint = read_teacher_card(start).checkpoint_sha256
+            _check_finished(workspace, names, teachers_of_other_settings(workspace, names, recipe, seed, checkpoint))
+
     if config.backend != NEMO and config.start == PRETRAINED:
-        return pretrained_teacher(workspace)
+        start = pretrained_teacher(workspace)
+        check(start)
+        return start
     if config.backend == NEMO and not isinstance(teachers, AllTeachers):
         raise ConfigError("teachers of backend nemo are students: give train_teachers the `students`, too.")
-    if isinstance(teachers, AllTeachers) and config.backend == NEMO:
-        student = resolve_encoder(workspace, recipe.student)
-        make_common_start(initial, student, workspace.vocabulary, teachers.students, seed, force)
-    else:
-        if force:
-            shutil.rmtree(initial, ignore_errors=True)
-        teachers.train_initial(config, workspace.vocabulary, initial, seed)
+    with replacing_folder(initial) as made:
+        if initial.exists() and not force:
+            shutil.copytree(initial, made, dirs_exist_ok=True)  # kept as it is, if it is of these settings
+        if isinstance(teachers, AllTeachers) and config.backend == NEMO:
+            student = resolve_encoder(workspace, recipe.student)
+            make_common_start(made, student, workspace.vocabulary, teachers.students, seed)
+        else:
+            teachers.train_initial(config, workspace.vocabulary, made, seed)
+        check(made)
     return initial
 
 
@@ -200,6 +251,11 @@ def _register(workspace: Workspace, teachers: TeacherFamily, speaker: str, sourc
     if not force and _is_finished(folder, settings):
         console.remark(f"Teacher {speaker}: {source} is registered already, skipped (--force looks at it again).")
         return
+    if not force and (folder / CARD_NAME).exists():
+        raise TeacherError(
+            f"{folder} holds a finished teacher ({read_teacher_card(folder).backend}). Give --force to put {source} in "
+            "its place, or take another --workspace."
+        )
     started = time.monotonic()
     with replacing_folder(folder) as temporary:
         teachers.register_teacher(speaker, source, temporary)

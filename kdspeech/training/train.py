@@ -238,7 +238,9 @@ def run_config(
             )
         stage["losses"] = stage["losses"][mode]
     pseudo_labels = recipe.pseudo_labels.model_dump(mode="json")
-    unlabelled = {**asdict(supervision), "pseudo_labels": pseudo_labels, "loop": _UNLABELLED_LOOP_VERSION}
+    unlabelled = {**asdict(supervision), "pseudo_labels": pseudo_labels}
+    if supervision.adapt or mode != "labels":  # else nothing is heard without its transcript
+        unlabelled["loop"] = _UNLABELLED_LOOP_VERSION
     weighs_words = any(has_term(recipe, mode, term) for term in ("word_kl", *_NBEST))
     own_weight = recipe.pseudo_labels.own_weight if weighs_words and supervision == ALL_LABELS else None
     if own_weight == PseudoLabelConfig().own_weight:

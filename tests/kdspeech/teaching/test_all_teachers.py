@@ -76,12 +76,16 @@ def test_finished_teachers_are_skipped(workspace: Workspace, recipe: Recipe) -> 
     _teach(workspace, short, "all")
     assert written() == before
     other = short.model_copy(update={"student": short.student.model_copy(update={"num_mels": 17})})
-    _teach(workspace, other, "bert")  # another architecture is another start
+    start = read_teacher_card(workspace.initial_teacher_dir)
+    with pytest.raises(TeacherError, match="the teachers of bert are finished"):
+        _teach(workspace, other, "bert")  # another architecture is another start
+    assert read_teacher_card(workspace.initial_teacher_dir) == start
+    _teach(workspace, other, "bert", force=True)
     assert written()[0] == before[0]
     assert written()[1] > before[1]
 
 
-def test_a_teacher_of_another_loop_is_trained_anew(
+def test_a_teacher_of_another_loop_counts_as_another(
     workspace: Workspace, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"epochs": 1})})
@@ -89,8 +93,9 @@ def test_a_teacher_of_another_loop_is_trained_anew(
     card = workspace.teacher_dir("anna") / "teacher.json"
     before = card.stat().st_ino
     monkeypatch.setattr("kdspeech.teaching.train_teachers.LOOP_VERSION", 1)
-    _teach(workspace, short, "anna")
-    assert card.stat().st_ino != before
+    with pytest.raises(TeacherError, match="version of the training"):
+        _teach(workspace, short, "anna")
+    assert card.stat().st_ino == before
 
 
 def test_a_refused_force_leaves_the_old_start_whole(workspace: Workspace, recipe: Recipe) -> None:

@@ -125,17 +125,28 @@ def test_finished_teachers_are_skipped(workspace: Workspace, family: DoubleFamil
     assert [name for name, _, _ in family.trained] == ["ann", "bob", "ann"]
 
 
-def test_changed_settings_or_data_train_again(workspace: Workspace, family: DoubleFamily, recipe: Recipe) -> None:
+def test_changed_settings_or_data_train_again_by_force_alone(
+    workspace: Workspace, family: DoubleFamily, recipe: Recipe
+) -> None:
     train_teachers(workspace, ["all"], recipe=recipe, teachers=family, jobs=1)
     longer = recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"epochs": 99})})
-    train_teachers(workspace, ["ann"], recipe=longer, teachers=family, jobs=1)
+    for changed in ({"recipe": longer}, {"recipe": recipe, "seed": 1}):
+        with pytest.raises(TeacherError, match=r"the teachers of ann are finished.*--force makes them again"):
+            train_teachers(workspace, ["ann"], teachers=family, jobs=1, **changed)
+    assert len(family.trained) == 2
+    train_teachers(workspace, ["ann"], recipe=longer, teachers=family, jobs=1, force=True)
     assert [name for name, _, _ in family.trained] == ["ann", "bob", "ann"]
+    with pytest.raises(TeacherError, match=r"the teachers of bob are finished.*, --speakers ann leaves them"):
+        train_teachers(workspace, ["all"], recipe=longer, teachers=family, jobs=1)
+    train_teachers(workspace, ["bob"], recipe=longer, teachers=family, jobs=1, force=True)
 
     rows = [Utterance(**{**asdict(u), "text": "seven" if u.utt_id == "bob_train_six" else u.text})
             for u in workspace.utterances]  # fmt: skip
     write_manifest(workspace.manifest_path, rows)
-    train_teachers(Workspace(workspace.root), ["all"], recipe=longer, teachers=family, jobs=1)
-    assert [name for name, _, _ in family.trained][3:] == ["bob"]
+    with pytest.raises(TeacherError, match="the teachers of bob are finished"):
+        train_teachers(Workspace(workspace.root), ["all"], recipe=longer, teachers=family, jobs=1)
+    train_teachers(Workspace(workspace.root), ["bob"], recipe=longer, teachers=family, jobs=1, force=True)
+    assert [name for name, _, _ in family.trained][3:] == ["bob", "bob"]
 
 
 def test_failed_training_leaves_the_old_teacher(workspace: Workspace, family: DoubleFamily, recipe: Recipe) -> None:
@@ -144,7 +155,7 @@ def test_failed_training_leaves_the_old_teacher(workspace: Workspace, family: Do
     family.failing = {"ann", "bob"}
     for name in ("ann", "bob"):
         with pytest.raises(TeacherError, match=f"{name} cannot be trained"):
-            train_teachers(workspace, [name], recipe=recipe, teachers=family, jobs=1, seed=8)
+            train_teachers(workspace, [name], recipe=recipe, teachers=family, jobs=1, force=True)
     assert read_teacher_card(workspace.teacher_dir("ann")) == before
     assert [path.name for path in workspace.teacher_dir("ann").parent.iterdir()] == ["ann"]
 
@@ -164,6 +175,8 @@ def test_users_own_teacher_is_kept_until_forced(workspace: Workspace, family: Do
     assert read_teacher_card(workspace.teacher_dir("bob")).source == "bob.nemo"
     train_teachers(workspace, ["bob"], recipe=recipe, teachers=family, jobs=1, force=True)
     assert read_teacher_card(workspace.teacher_dir("bob")).source == "."
+    with pytest.raises(TeacherError, match=r"bob holds a finished teacher \(double\). Give --force to put b2.nemo"):
+        train_teachers(workspace, [], recipe=recipe, teachers=family, external={"bob": "b2.nemo"}, jobs=1)
 
 
 def test_only_own_teachers_need_no_initial_checkpoint(
@@ -228,7 +241,9 @@ def test_a_pretrained_start_takes_the_place_of_random_weights(
     assert not workspace.initial_teacher_dir.exists()
 
     pretrain(workspace, "another start")
-    train_teachers(workspace, ["ann"], recipe=start, teachers=family, jobs=1)
+    with pytest.raises(TeacherError, match="the teachers of ann are finished"):
+        train_teachers(workspace, ["ann"], recipe=start, teachers=family, jobs=1)
+    train_teachers(workspace, ["ann"], recipe=start, teachers=family, jobs=1, force=True)
     assert len(family.trained) == 2
 
 
