@@ -62,11 +62,16 @@ class TrainingTask:
 
     @property
     def all_utterances(self) -> tuple[Utterance, ...]:
-        """What an epoch goes through; too few labelled utterances come again until they are as many as all would be."""
-        wanted = (self.num_full or len(self.train)) - len(self.unlabelled)
-        repeats = -(-wanted // len(self.train)) if self.train else 0
-        labelled = (self.train * repeats)[:wanted] if len(self.train) < wanted else self.train
-        return (*labelled, *self.unlabelled)
+        """What an epoch goes through; too few labelled utterances come again until they are as many as all would be.
+
+        What is left of the last time round is spread over all of them: they stand speaker by speaker.
+        """
+        wanted, count = (self.num_full or len(self.train)) - len(self.unlabelled), len(self.train)
+        if not 0 < count < wanted:
+            return (*self.train, *self.unlabelled)
+        times, rest = divmod(wanted, count)
+        again = tuple(self.train[place * count // rest] for place in range(rest))
+        return (*self.train * times, *again, *self.unlabelled)
 
     @property
     def batch_size(self) -> int:
