@@ -101,9 +101,9 @@ def loso(
     others = teachers_of_other_settings(workspace, everyone, recipe, seed)
     if others:
         console.warn(
-            f"the teachers of {', '.join(others)} are not those of recipe {recipe.name}, seed {seed}: they were made by "
-            "other settings or an earlier version of the training, and are taken as they are. `kdspeech train-teachers "
-            "--force` makes them again."
+            f"the teachers of {', '.join(others)} are not those of recipe {recipe.name}, seed {seed}: they were made "
+            "by other settings or an earlier version of the training, and are taken as they are. `kdspeech "
+            "train-teachers --force` makes them again."
         )
     dump_teachers(workspace, everyone, recipe=recipe, teachers=teachers, on=everyone, jobs=jobs)
     systems = [StudentSystem(mode) for mode in MODES if mode in modes]

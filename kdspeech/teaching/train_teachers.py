@@ -66,9 +66,9 @@ def train_teachers(
 ) -> None:
     """Trains or registers a teacher for each speaker, on that speaker's `train` utterances only.
 
-    Finished teachers are skipped if their settings, seed, data and initial checkpoint are unchanged, and nothing is done
-    if they are not: a teacher is replaced by `force` alone, since dumps and runs were made with it. Speakers for whom
-    the user brought a teacher earlier are skipped, too.
+    Finished teachers are skipped if their settings, seed, data and initial checkpoint are unchanged, and nothing is
+    done if they are not: a teacher is replaced by `force` alone, since dumps and runs were made with it. Speakers for
+    whom the user brought a teacher earlier are skipped, too.
 
     Args:
         speakers: names, or ["all"].
@@ -165,9 +165,10 @@ def _check_finished(workspace: Workspace, names: Sequence[str], others: Sequence
     rest = [name for name in names if name not in others]
     leave = f", --speakers {','.join(rest)} leaves them as they are" if rest else ""
     raise TeacherError(
-        f"{workspace.teacher_dir(others[0]).parent}: the teachers of {', '.join(others)} are finished, and were made by "
-        "another recipe, seed, start, data or version of the training. --force makes them again, after which their "
-        f"dumps and the runs that learnt from them have to be made again, too{leave}, and another --workspace keeps both."
+        f"{workspace.teacher_dir(others[0]).parent}: the teachers of {', '.join(others)} are finished, and were made "
+        "by another recipe, seed, start, data or version of the training. --force makes them again, after which their "
+        "dumps and the runs that learnt from them have to be made again, too; another --workspace keeps both"
+        f"{leave}."
     )
 
 
