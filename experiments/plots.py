@@ -27,8 +27,9 @@ from kdspeech.combination.vote import Answer, Combined, vote
 from kdspeech.dumps.store import open_store
 from kdspeech.errors import KdspeechError
 from kdspeech.evaluation.baselines import teacher_answers
-from kdspeech.evaluation.results import EvaluationResult
+from kdspeech.evaluation.evaluate import stored_results
 from kdspeech.files import write_json, write_text
+from kdspeech.model_folders.runs import RunFolder
 from kdspeech.recipe_file import load_recipe
 from kdspeech.report.bar_chart import Bar, BarChart, BarGroup
 from kdspeech.report.line_chart import Line, LineChart, Point
@@ -260,8 +261,10 @@ def _student_texts(
     """Variant -> seeds -> utterance id -> text, of every run that was evaluated."""
     found: dict[str, list[dict[str, str]]] = {}
     for path in sorted((workspace.runs_dir / recipe / speaker).glob(f"*/seed*/results-{decode_mode}.json")):
-        result = EvaluationResult.load(path)
-        texts = {u.utt_id: normalise(u.hypothesis) for u in result.utterances}
+        results, stale = stored_results(RunFolder(path.parent))
+        if path.name in stale:
+            raise KdspeechError(f"{path} was made of an earlier checkpoint. Run `kdspeech eval` for this run again.")
+        texts = {u.utt_id: normalise(u.hypothesis) for u in results[decode_mode].utterances}
         if texts.keys() != {u.utt_id for u in utterances}:
             raise KdspeechError(f"{path} was made for another manifest. Run `kdspeech eval --force`.")
         found.setdefault(path.parts[-3], []).append(texts)

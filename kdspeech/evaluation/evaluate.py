@@ -32,6 +32,7 @@ from kdspeech.training.recordings import AudioCache, EpochBatches, UtteranceData
 from kdspeech.utterance import Utterance
 from kdspeech.workspace import Workspace
 
+_PREFIX = "results-"  # of the files' names
 _BATCH = 64  # utterances decoded at a time
 
 Finding = TypeVar("Finding")
@@ -45,7 +46,32 @@ def results_path(
 ) -> Path:
     """Where an evaluation is written; what differs from the mode's defaults stands in the name."""
     suffix = "" if checkpoint == DEFAULT_CHECKPOINT else f"-{checkpoint}"
-    return run / f"results-{decode_mode}{slug(settings_of(decode_mode, resolve(decode_mode, options)))}{suffix}.json"
+    return run / f"{_PREFIX}{decode_mode}{slug(settings_of(decode_mode, resolve(decode_mode, options)))}{suffix}.json"
+
+
+def stored_results(run: RunFolder) -> tuple[dict[str, EvaluationResult], tuple[str, ...]]:
+    """A run's evaluations as they stand in its folder.
+
+    Returns:
+        Those of the checkpoints that are there now, by the rest of the file's name (ctc, joint-beam8-best), and the
+        names of the files of earlier ones.
+
+    Raises:
+        RunError: a file of another form.
+    """
+    hashes: dict[str, str] = {}
+    results, stale = {}, []
+    for path in sorted(run.path.glob(f"{_PREFIX}*.json")):
+        result = EvaluationResult.load(path)
+        checkpoint = result.settings.checkpoint or DEFAULT_CHECKPOINT
+        weights = run.checkpoints_dir / f"{checkpoint}.ckpt"
+        if checkpoint not in hashes:
+            hashes[checkpoint] = sha256_of_file(weights) if weights.exists() else ""
+        if hashes[checkpoint] not in ("", result.settings.checkpoint_sha256):
+            stale.append(path.name)
+        else:
+            results[path.stem.removeprefix(_PREFIX)] = result
+    return results, tuple(stale)
 
 
 def evaluate(
@@ -111,7 +137,7 @@ def evaluate(
         error_before=expected_calibration_error([h.confidence for h in before], correct),
         error_after=expected_calibration_error([h.confidence for h in after], correct),
     )
-    write_json(run / path.name.replace("results-", "calibration-", 1), {**asdict(check), "settings": asdict(settings)})
+    write_json(run / path.name.replace(_PREFIX, "calibration-", 1), {**asdict(check), "settings": asdict(settings)})
     result = EvaluationResult(settings, decoded, check)
     result.save(path)
     return result

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdspeech.choices import DEFAULT_CHECKPOINT
 from kdspeech.errors import RunError
+from kdspeech.evaluation.evaluate import stored_results
 from kdspeech.evaluation.results import EvaluationResult
 from kdspeech.files import read_json, sha256_of_file
 from kdspeech.model_folders.runs import RunFolder
@@ -17,7 +17,6 @@ from kdspeech.utterance import Utterance
 from kdspeech.workspace import Workspace
 
 _TITLES = {"ctc": "greedy CTC", "decoder": "attention decoder", "lexicon": "closed lexicon"}
-_PREFIX = "results-"
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,11 @@ def title_of(decoding: str) -> str:
     return _TITLES.get(decoding, decoding)
 
 
+def _in_order(decoding: str) -> tuple[int, str]:
+    known = list(_TITLES)
+    return (known.index(decoding) if decoding in known else len(known), decoding)
+
+
 def load_subjects(workspace: Workspace, runs: Sequence[Path]) -> list[Subject]:
     """Reads runs, finished or not.
 
@@ -77,7 +81,7 @@ def load_subjects(workspace: Workspace, runs: Sequence[Path]) -> list[Subject]:
 def _load(
     workspace: Workspace, run: RunFolder, config: Mapping[str, Any], system: str, manifest_sha256: str
 ) -> Subject:
-    results, stale = _read_results(run)
+    results, stale = stored_results(run)
     same_corpus = config["inputs"]["manifest"] == manifest_sha256
     spoken = [u for u in workspace.utterances if u.speaker == config["held_out"]] if same_corpus else []
     proof = _read_if_there(run.proof_path)
@@ -87,7 +91,7 @@ def _load(
         config=config,
         proof=proof,
         provenance=_read_if_there(run.path / "provenance.json"),
-        results=results,
+        results={name: results[name] for name in sorted(results, key=_in_order)},
         stale=stale,
         epochs=_read_epochs(run.metrics_path),
         utterances={u.utt_id: u for u in spoken},
@@ -105,24 +109,6 @@ def _systems(configs: Sequence[Mapping[str, Any]]) -> list[str]:
         seen[place] += 1
         names.append(name if seen[place] == 1 else f"{name} #{seen[place]}")
     return names
-
-
-def _read_results(run: RunFolder) -> tuple[dict[str, EvaluationResult], tuple[str, ...]]:
-    hashes: dict[str, str] = {}
-    results, stale = {}, []
-    known = list(_TITLES)
-    for path in sorted(run.path.glob(f"{_PREFIX}*.json")):
-        result = EvaluationResult.load(path)
-        checkpoint = result.settings.checkpoint or DEFAULT_CHECKPOINT
-        weights = run.checkpoints_dir / f"{checkpoint}.ckpt"
-        if checkpoint not in hashes:
-            hashes[checkpoint] = sha256_of_file(weights) if weights.exists() else ""
-        if hashes[checkpoint] not in ("", result.settings.checkpoint_sha256):
-            stale.append(path.name)
-        else:
-            results[path.stem.removeprefix(_PREFIX)] = result
-    order = sorted(results, key=lambda name: (known.index(name) if name in known else len(known), name))
-    return {name: results[name] for name in order}, tuple(stale)
 
 
 def _read_if_there(path: Path) -> Mapping[str, Any]:
