@@ -1,7 +1,7 @@
 """Which of a student's heads a run teaches: what an untaught one says is chance, and no result."""
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from kdspeech.choices import DECODER_TERMS, DecodeMode, LossTerm, Mode
 from kdspeech.config import StageConfig
@@ -39,11 +39,9 @@ def of_mode(stages: Iterable[StageConfig], mode: Mode) -> list[TaughtStage]:
     return [(stage.train, stage.losses.get(mode, {})) for stage in stages]
 
 
-def of_run(config: Mapping[str, object]) -> list[TaughtStage]:
+def of_run(config: Mapping[str, Any]) -> list[TaughtStage]:
     """The stages that a run's `config.json` tells of."""
-    stages = config["stages"]
-    assert isinstance(stages, list)
-    return [(stage["train"], stage["losses"]) for stage in stages]
+    return [(stage["train"], stage["losses"]) for stage in config["stages"]]
 
 
 def untaught(decode_mode: DecodeMode, heads: Collection[Head]) -> frozenset[Head]:

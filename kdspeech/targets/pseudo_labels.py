@@ -150,7 +150,7 @@ class PseudoLabeller:
     fits: Mapping[str, np.ndarray]  # utterance id -> bool [W], words that the student's frames can hold
     prior: np.ndarray  # [W], expected of a doubtful speaker
     config: PseudoLabelConfig
-    known: frozenset[str] = frozenset()  # speakers whose own teacher is among the teachers
+    known: frozenset[str] = frozenset()  # speakers whose own teacher is among the teachers that speak
 
     @property
     def doubtful(self) -> tuple[Utterance, ...]:
