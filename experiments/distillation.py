@@ -163,11 +163,10 @@ def _student_files(
 
 def _vote_files(workspace: Workspace, folds: Sequence[str], decode_mode: DecodeMode) -> list[Path]:
     """The teachers' vote on each fold, as a file of hypotheses."""
-    paths = []
+    store, paths = open_store(workspace), []
     for fold in folds:
         utterances = [u for u in workspace.utterances if u.speaker == fold]
         others = [name for name in workspace.speakers if name != fold]
-        store = open_store(workspace)
         answers = teacher_answers(store, others, utterances, decode_mode, workspace.lexicon)
         path = workspace.reports_dir / "distillation" / f"vote-{decode_mode}-{fold}.tsv"
         texts = texts_of(combine_all(answers, vote))
