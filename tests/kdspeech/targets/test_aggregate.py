@@ -1,66 +1,26 @@
-"""Aggregation on stored dumps: the pooled values, the join, and that the held-out speaker stays closed."""
+"""Aggregation on stored dumps: the pooled values, and who speaks for whom."""
 
-import pickle
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from kdspeech.choices import Kind
-from kdspeech.config import Recipe
 from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.dumps.store import LogProbStore
-from kdspeech.errors import ConfigError, KdspeechError, LeakError, StoreError, VocabularyError
-from kdspeech.files import read_json, write_json
-from kdspeech.folds import Provenance
-from kdspeech.lexicon import Lexicon
-from kdspeech.logspace import normalise
+from kdspeech.errors import ConfigError
+from kdspeech.files import read_json
 from kdspeech.model_folders.teacher_folder import read_teacher_card, teachers_of, write_teacher_card
-from kdspeech.recipe_file import load_recipe
 from kdspeech.targets.aggregate import aggregate, switched_targets
 from kdspeech.targets.pooled_targets import on_one_grid
 from kdspeech.targets.pooling import frame_mask, pool, temper
 from kdspeech.targets.speaking import Turns
-from kdspeech.targets.target_set import Target, TargetSet
-from kdspeech.utterance import write_manifest
-from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
-from tests.doubles import Behaviour, FakeTeachers, add_teacher, make_workspace
-
-SPEAKERS = ("anna", "bert", "carl", "dora")
-
-
-def recipe(**targets: object) -> Recipe:
-    base = load_recipe("conformer_xs_from_speechbrain")
-    return base.model_copy(update={"targets": base.targets.model_copy(update=targets)})
-
-
-@pytest.fixture(scope="module")
-def dumped(tmp_path_factory: pytest.TempPathFactory, vocabulary: Vocabulary) -> Workspace:
-    """Four teachers; bert's is deaf to anna."""
-    workspace = make_workspace(
-        tmp_path_factory.mktemp("dumped"), Lexicon(("one", "two", "three")), vocabulary, SPEAKERS, repetitions=4
-    )
-    for speaker in SPEAKERS:
-        add_teacher(workspace, speaker, Behaviour(deaf_to=(0,), peak=0.8) if speaker == "bert" else Behaviour())
-    dump(workspace)
-    return workspace
-
-
-@pytest.fixture
-def workspace(dumped: Workspace, tmp_path: Path) -> Workspace:
-    """A copy to be spoilt; its recordings stay where they are."""
-    shutil.copytree(dumped.root, tmp_path / "workspace", ignore=shutil.ignore_patterns("audio"))
-    return Workspace(tmp_path / "workspace")
-
-
-def dump(workspace: Workspace, speakers: tuple[str, ...] = SPEAKERS) -> None:
-    dump_teachers(workspace, speakers, recipe=recipe(), teachers=FakeTeachers(), jobs=1)
+from tests.doubles import Behaviour, FakeTeachers, add_teacher
+from tests.dumped import SPEAKERS, dump, recipe
 
 
 def test_targets_are_the_pooled_rows_of_the_other_teachers(workspace: Workspace) -> None:
@@ -284,76 +244,10 @@ def test_done_targets_are_taken_and_changed_ones_are_not(
     assert len(list(folder.glob("*.safetensors"))) == 3
 
 
-def test_nothing_of_the_held_out_speaker_is_opened(workspace: Workspace) -> None:
-    """Its recordings' shards and its teacher's are destroyed; pooling the others does not notice."""
-    for path in workspace.dumps_dir.rglob("*.safetensors"):
-        if "dora" in path.relative_to(workspace.dumps_dir).as_posix():
-            path.write_bytes(b"not a shard")
-    targets = aggregate(workspace, "dora", recipe())
-    assert not any(utt_id.startswith("dora") for utt_id in targets)
-    with pytest.raises(StoreError):
-        aggregate(workspace, "anna", recipe())
-
-
-def test_a_teacher_that_heard_the_held_out_speaker_is_refused(workspace: Workspace) -> None:
-    card = add_teacher(workspace, "carl")
-    write_teacher_card(workspace.teacher_dir("carl"), replace(card, speakers=("carl", "dora")))
-    with pytest.raises(LeakError, match="fold dora: the teacher carl was made from speech"):
-        aggregate(workspace, "dora", recipe())
-
-
-def test_a_vocabulary_of_the_held_out_speaker_is_refused(workspace: Workspace) -> None:
-    write_json(workspace.corpus_path, {**read_json(workspace.corpus_path), "vocabulary_speakers": ["anna", "dora"]})
-    with pytest.raises(LeakError, match="fold dora: the vocabulary"):
-        aggregate(Workspace(workspace.root), "dora", recipe())
-
-
-def test_too_few_teachers(workspace: Workspace) -> None:
-    with pytest.raises(ConfigError, match=r"has 3 teachers \(anna, bert, carl\), targets.min_teachers asks for 4"):
-        aggregate(workspace, "dora", recipe(min_teachers=4))
-    with pytest.raises(ConfigError, match=r"fold dora has 0 teachers \(none\)"):
-        aggregate(workspace, "dora", recipe(), teachers=["dora"])
-    with pytest.raises(KdspeechError, match="unknown speaker 'zoe'"):
-        aggregate(workspace, "zoe", recipe())
-
-
 def test_named_teachers_only(workspace: Workspace) -> None:
     targets = aggregate(workspace, "dora", recipe(), teachers=["anna", "carl"])
     assert {target.num_teachers for target in targets.values()} == {2}
     assert teachers_of(workspace) == list(SPEAKERS)
-
-
-def test_a_teacher_that_has_not_scored_a_speaker(workspace: Workspace) -> None:
-    LogProbStore(workspace.dumps_dir).path("carl", "decoder", "bert").unlink()
-    with pytest.raises(StoreError, match=r"carl has not scored the recordings of bert.*--speakers carl --on bert"):
-        aggregate(workspace, "dora", recipe())
-
-
-def test_utterances_that_came_later_are_named(workspace: Workspace) -> None:
-    new = replace(workspace.utterances[0], utt_id="anna-one-new", production_id="new")
-    write_manifest(workspace.manifest_path, [*workspace.utterances, new])
-    with pytest.raises(StoreError, match=r"no ctc rows for 1 of 28 utterances: anna-one-new"):
-        aggregate(Workspace(workspace.root), "dora", recipe())
-
-
-def test_dumps_of_an_earlier_checkpoint_are_refused(workspace: Workspace) -> None:
-    add_teacher(workspace, "carl", Behaviour(peak=0.7))
-    with pytest.raises(StoreError, match="another checkpoint of teacher carl"):
-        aggregate(workspace, "dora", recipe())
-
-
-def test_dumps_over_another_vocabulary_are_refused(workspace: Workspace) -> None:
-    Vocabulary.train(["one two three"], size=20, model_type="char").save(workspace.vocabulary_dir)
-    with pytest.raises(VocabularyError, match=r"these teachers use another: anna \(\w{12}\), bert"):
-        aggregate(Workspace(workspace.root), "dora", recipe())
-
-
-def test_teachers_must_agree_on_the_number_of_frames(workspace: Workspace) -> None:
-    add_teacher(workspace, "carl", Behaviour(extra_frames=2))
-    dump(workspace, ("carl",))
-    dump_teachers(workspace, ["carl"], recipe=recipe(), teachers=FakeTeachers(), on=SPEAKERS, jobs=1)
-    with pytest.raises(StoreError, match=r"utterance 'anna-one-0': teacher carl has 17 frames, teacher anna has 15"):
-        aggregate(workspace, "dora", recipe())
 
 
 def test_another_frame_rate_is_laid_onto_the_first_teachers_grid(workspace: Workspace) -> None:
@@ -368,61 +262,3 @@ def test_another_frame_rate_is_laid_onto_the_first_teachers_grid(workspace: Work
     assert mapped.tolist() == fast[[0, 2]].tolist()
     longer = on_one_grid("x", {"a": fast, "b": np.zeros((5, 3), dtype=np.float32)}, {"a": 0.02, "b": 0.02})
     assert [len(rows) for rows in longer] == [4, 4]
-
-
-def make_targets(num: int, columns: int = 6) -> dict[str, Target]:
-    rng = np.random.default_rng(0)
-
-    def rows(count: int) -> np.ndarray:
-        return normalise(rng.normal(scale=3, size=(count, columns)).astype(np.float32))
-
-    return {
-        f"u{i}": Target(f"u{i}", rows(4 + i), rng.random(4 + i) < 0.5, rows(2 + i), 0.25 * i, 3 + i) for i in range(num)
-    }
-
-
-@pytest.mark.parametrize("top_k", [None, 2])
-def test_targets_come_back_from_their_file(tmp_path: Path, top_k: int | None) -> None:
-    made = make_targets(4)
-    provenance = Provenance("here", "statistic", ("anna",))
-    kept = TargetSet(made, frame_shift_s=0.04, temperature=2.0, provenance=provenance, details={"a": [1]})
-    kept.save(tmp_path / "targets.safetensors", top_k=top_k, dtype="float32")
-    back = TargetSet.load(tmp_path / "targets.safetensors")
-    assert (back.frame_shift_s, back.temperature, back.provenance, back.details) == (0.04, 2.0, provenance, {"a": [1]})
-    for again in (back, pickle.loads(pickle.dumps(back))):
-        assert list(again) == list(made)
-        for utt_id, target in again.items():
-            assert target.frame_mask is not None
-            assert target.ctc_log_probs is not None
-            assert target.frame_mask.tolist() == made[utt_id].frame_mask.tolist()  # type: ignore[union-attr]
-            assert (target.confidence, target.num_teachers) == (made[utt_id].confidence, made[utt_id].num_teachers)
-            assert target.ctc_log_probs.argmax(1).tolist() == made[utt_id].ctc_log_probs.argmax(1).tolist()  # type: ignore[union-attr]
-            if top_k is None:
-                assert target.ctc_log_probs == pytest.approx(made[utt_id].ctc_log_probs, abs=1e-5)
-                assert target.decoder_log_probs == pytest.approx(made[utt_id].decoder_log_probs, abs=1e-5)
-
-
-def test_targets_without_a_kind(tmp_path: Path) -> None:
-    only_decoder = {i: replace(t, ctc_log_probs=None, frame_mask=None) for i, t in make_targets(2).items()}
-    provenance, path = Provenance("here", "statistic", ()), tmp_path / "targets.safetensors"
-    TargetSet(only_decoder, frame_shift_s=0.04, temperature=1.0, provenance=provenance).save(path)
-    target = TargetSet.load(path)["u1"]
-    assert target.ctc_log_probs is None
-    assert target.frame_mask is None
-    assert target.decoder_log_probs is not None
-    uneven = {**only_decoder, "u9": make_targets(1)["u0"]}
-    with pytest.raises(StoreError, match="the same distributions for every utterance"):
-        TargetSet(uneven, frame_shift_s=0.04, temperature=1.0, provenance=provenance).save(path)
-
-
-def test_a_damaged_target_file_is_refused(tmp_path: Path, workspace: Workspace) -> None:
-    path = tmp_path / "targets.safetensors"
-    provenance = Provenance("here", "statistic", ())
-    TargetSet(make_targets(2), frame_shift_s=0.04, temperature=1.0, provenance=provenance).save(path)
-    content = bytearray(path.read_bytes())
-    content[-3] ^= 4
-    path.write_bytes(bytes(content))
-    with pytest.raises(StoreError, match="is damaged"):
-        TargetSet.load(path)
-    with pytest.raises(StoreError, match="holds no targets"):
-        TargetSet.load(LogProbStore(workspace.dumps_dir).path("anna", "ctc", "bert"))
