@@ -39,6 +39,17 @@ def configure(quiet: bool) -> None:
     _quiet = quiet
 
 
+@contextmanager
+def silenced() -> Iterator[None]:
+    """No progress and no remarks within, as with --quiet."""
+    before = _quiet
+    configure(quiet=True)
+    try:
+        yield
+    finally:
+        configure(before)
+
+
 def is_interactive() -> bool:
     """True where moving progress bars make sense."""
     return _err.is_terminal and not _quiet

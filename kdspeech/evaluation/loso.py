@@ -15,7 +15,7 @@ from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.dumps.store import open_store
 from kdspeech.errors import KdspeechError
 from kdspeech.evaluation.baselines import teacher_baselines
-from kdspeech.evaluation.evaluate import evaluate
+from kdspeech.evaluation.evaluate import evaluate, results_path
 from kdspeech.evaluation.loso_page import write_loso_page
 from kdspeech.evaluation.loso_table import LosoRow, LosoTable
 from kdspeech.evaluation.zero_shot import zero_shot
@@ -128,22 +128,53 @@ def train_and_evaluate_all(
     force: bool = False,
     wandb: bool = False,
 ) -> dict[tuple[str, StudentSystem, int], FoldScores]:
-    """Trains and decodes students side by side; by held-out speaker, system and seed."""
+    """Trains and decodes students side by side; by held-out speaker, system and seed.
+
+    Those that are done are read here; only the others get a process.
+    """
     runs = [(fold, system, seed) for seed in seeds for fold in folds for system in systems]
-    logs = [
-        RunFolder(workspace.run_dir(recipe.name, fold, system.supervision.variant(system.mode), seed)).metrics_path
+    arguments = {
+        (fold, system, seed): (workspace.root, fold, system, recipe, students, seed, force, wandb)
         for fold, system, seed in runs
-    ]
-    num_epochs = len(runs) * sum(stage.epochs for stage in recipe.stages)
-    scores = run_jobs(
-        train_and_evaluate,
-        [(workspace.root, fold, system, recipe, students, seed, force, wandb) for fold, system, seed in runs],
-        "Training students, epochs",
-        workspace.root / "logs" / "loso",
-        jobs or default_jobs(len(runs)),
-        counter=(num_epochs, lambda: sum(count_lines(log) for log in logs)),
-    )
-    return dict(zip(runs, scores, strict=True))
+    }
+    done = [] if force else [run for run in runs if _is_done(workspace, recipe, *run)]
+    missing = [run for run in runs if run not in done]
+    with console.silenced():
+        scores = {run: train_and_evaluate(*arguments[run]) for run in done}
+    if done:
+        console.remark(f"{len(done)} of {len(runs)} students are trained and decoded: read.")
+    if missing:
+        logs = [_run_folder(workspace, recipe, *run).metrics_path for run in missing]
+        found = run_jobs(
+            train_and_evaluate,
+            [arguments[run] for run in missing],
+            "Training students, epochs",
+            workspace.root / "logs" / "loso",
+            jobs or default_jobs(len(missing)),
+            counter=(
+                len(missing) * sum(stage.epochs for stage in recipe.stages),
+                lambda: sum(count_lines(log) for log in logs),
+            ),
+        )
+        scores |= dict(zip(missing, found, strict=True))
+    return {run: scores[run] for run in runs}
+
+
+def _run_folder(workspace: Workspace, recipe: Recipe, fold: str, system: StudentSystem, seed: int) -> RunFolder:
+    return RunFolder(workspace.run_dir(recipe.name, fold, system.supervision.variant(system.mode), seed))
+
+
+def _is_done(workspace: Workspace, recipe: Recipe, fold: str, system: StudentSystem, seed: int) -> bool:
+    """Whether the files are there; `train` and `evaluate` see whether they are of these settings."""
+    run = _run_folder(workspace, recipe, fold, system, seed)
+    decode_modes = _decode_modes(workspace, recipe, system.mode)
+    return run.is_finished and all(results_path(run.path, decode_mode).exists() for decode_mode in decode_modes)
+
+
+def _decode_modes(workspace: Workspace, recipe: Recipe, mode: Mode) -> list[DecodeMode]:
+    """Those of the table whose heads are taught."""
+    heads = taught_heads(of_mode(recipe.stages, mode))
+    return [decode_mode for decode_mode in workspace.table_modes if not untaught(decode_mode, heads)]
 
 
 def train_and_evaluate(
@@ -169,11 +200,9 @@ def train_and_evaluate(
         force=force,
         wandb=wandb,
     )
-    heads = taught_heads(of_mode(recipe.stages, system.mode))
     return {
         decode_mode: evaluate(workspace, run, decode_mode, students=students, force=force).scores
-        for decode_mode in workspace.table_modes
-        if not untaught(decode_mode, heads)
+        for decode_mode in _decode_modes(workspace, recipe, system.mode)
     }
 
 

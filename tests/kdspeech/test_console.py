@@ -29,6 +29,18 @@ def test_quiet_silences_remarks_and_progress_only(capsys: Capture) -> None:
     assert (output.out, output.err) == ("42\n", "Warning: careful\n")
 
 
+def test_silence_ends_where_it_began(capsys: Capture) -> None:
+    with contextlib.suppress(ValueError), console.silenced():
+        console.remark("working")
+        raise ValueError
+    console.remark("done")
+    console.configure(quiet=True)
+    with console.silenced():
+        pass
+    console.remark("quiet as before")
+    assert capsys.readouterr().err == "done\n"
+
+
 def test_brackets_are_text_not_markup(capsys: Capture) -> None:
     console.result("[bold]speaker[/] [x]")
     console.table("T [1]", ["[a]"], [["[red]b"]])

@@ -1,12 +1,15 @@
 """Leave-one-out over speakers whose teachers and students are known: every cell of the table is."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kdspeech.errors import KdspeechError
 from kdspeech.evaluation.loso import loso
 from kdspeech.evaluation.loso_table import LosoRow, LosoTable
+from kdspeech.fanout import run_jobs
 from kdspeech.files import read_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.model_folders.runs import RunFolder
@@ -94,18 +97,33 @@ def test_adapted_students_have_rows_of_their_own_and_the_page_says_what_they_hea
     assert "marked as transductive" in page.read_text()
 
 
-def test_done_folds_are_skipped_and_the_others_done(workspace: Workspace, lexicon: Lexicon) -> None:
+def test_done_folds_are_read_and_only_the_others_get_a_job(
+    workspace: Workspace, lexicon: Lexicon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     students = FakeStudents(lexicon)
+    jobs: list[list[str]] = []
+
+    def counted(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], *others: Any, **named: Any) -> Any:
+        jobs.append([argument[1] for argument in arguments])  # whom they hold out
+        return run_jobs(function, arguments, *others, **named)
+
+    monkeypatch.setattr("kdspeech.evaluation.loso.run_jobs", counted)
     first = run_loso(workspace, students, modes=["labels"])
     built = students.built
+    capsys.readouterr()
 
     assert run_loso(workspace, students, modes=["labels"]).to_dict() == first.to_dict()
     assert students.built == built
+    assert "3 of 3 students are trained and decoded: read.\n" in capsys.readouterr().err
 
     run = RunFolder(workspace.run_dir(RECIPE.name, "bert", "labels", 0))
     (run.path / "results-decoder.json").unlink()  # killed between two evaluations
     assert run_loso(workspace, students, modes=["labels"]).to_dict() == first.to_dict()
     assert students.built == built + 1
+    assert jobs == [["anna", "bert", "carl"], ["bert"]]
+
+    run_loso(workspace, students, modes=["labels"], force=True)
+    assert jobs[2:] == [["anna", "bert", "carl"]]
 
 
 def test_missing_teachers_only_are_trained(
