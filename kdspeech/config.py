@@ -78,8 +78,8 @@ class TargetConfig(Strict):
     weights: Literal["uniform", "agreement"] = "uniform"
     # Whose voices count, for frames, tokens and words alike.
     who: Who = _later("all")
-    own_weight: float | None = _later(None, gt=0)  # of a speaker's own teacher beside the others' 1; None: 1, and for
-    # words what pseudo_labels.own_weight says
+    own_share: float | None = _later(None, gt=0, lt=1)  # of a speaker's own teacher in what all say; None: as any
+    # other, and for words what pseudo_labels.own_share says
     min_agreement: float = _later(0.0, ge=0, le=1)  # share of the teachers with one word below which nothing is learnt
     calibrate: bool = _later(False)  # each teacher's temperature first, fitted on its own validation recordings
     switch: bool = _later(False)  # one teacher speaks at a time, drawn by its weight for each recording and epoch
@@ -91,10 +91,8 @@ class TargetConfig(Strict):
 
     @model_validator(mode="after")
     def _composable(self) -> "TargetConfig":
-        if self.who != "all" and self.own_weight is not None:
-            raise ValueError(
-                f"own_weight weighs a speaker's own teacher among all; with who={self.who} they never meet"
-            )
+        if self.who != "all" and self.own_share is not None:
+            raise ValueError(f"own_share weighs a speaker's own teacher among all; with who={self.who} they never meet")
         if self.who == "own" and self.min_agreement > 0:
             raise ValueError("min_agreement needs several teachers on a recording; with who=own one speaks alone")
         if self.over != "recording" and self.switch:
@@ -106,7 +104,7 @@ class PseudoLabelConfig(Strict):
     """How recordings whose transcripts are not read get their words, from teachers and student."""
 
     temperature: float = Field(4.0, gt=0)  # of each teacher's word posteriors, before they are pooled
-    own_weight: float = Field(4.0, gt=0)  # of a speaker's own teacher, where every other teacher counts 1
+    own_share: float | None = Field(0.8, gt=0, lt=1)  # of a speaker's own teacher in what all say; None: as any other
     balance: bool = True  # of a speaker without a teacher: each word comes as often as of the training speakers
     student_weight: float = Field(0.5, ge=0)  # of the student's posteriors at the end; grows from 0 in a straight line
     student_from: float = Field(0.3, ge=0, le=1)  # share of the training after which the student is asked, too

@@ -138,7 +138,7 @@ def _over(
 def _details(sources: TeacherRows, recipe: Recipe, temperatures: Temperatures | None) -> dict[str, Any]:
     """Everything that decides the targets; equal details, equal targets."""
     config = recipe.targets
-    knows_speakers = config.who != "all" or config.own_weight is not None or config.calibrate
+    knows_speakers = config.who != "all" or config.own_share is not None or config.calibrate
     return {
         **({"speakers": {card.teacher_id: card.speakers for card in sources.cards}} if knows_speakers else {}),
         **({} if temperatures is None else {"temperatures": temperatures}),

@@ -48,10 +48,10 @@ def read_hypotheses(
     cards: Sequence[TeacherCard],
     utterances: Sequence[Utterance],
     vocabulary: Vocabulary,
-    own_weight: float,
+    own_share: float | None,
     who: Who = "all",
 ) -> dict[str, list[WeightedText]]:
-    """Every recording's pooled texts, by utterance id; a teacher counts `own_weight` on whom it was trained on.
+    """Every recording's pooled texts, by utterance id; who was trained on the speaker has `own_share` of the voice.
 
     Teachers find their hypotheses from the audio alone: no transcript is in them. Texts that the vocabulary cannot
     spell are left out.
@@ -70,7 +70,7 @@ def read_hypotheses(
         teachers = chosen[utterance.speaker]
         rows = [given[index][utterance.utt_id] for index in teachers]
         heard = [[text for text in _texts(row) if _spells(vocabulary, text)] for row in rows]
-        pooled = pooled_texts(heard, loudness([cards[index] for index in teachers], utterance.speaker, own_weight))
+        pooled = pooled_texts(heard, loudness([cards[index] for index in teachers], utterance.speaker, own_share))
         found[utterance.utt_id] = [
             WeightedText(tuple(vocabulary.encode(text)), share) for text, share in pooled.items()
         ]

@@ -70,8 +70,8 @@ class PooledTargets(Mapping[str, Target]):
         teachers = self._speaking[speaker]
         heard = [sources.hypotheses[sources.fold.teachers[index]][utt_id] for index in teachers]
         weights = WEIGHTINGS[config.weights](heard)  # [S]
-        if config.own_weight is not None:
-            loud = weights * np.array(loudness([sources.cards[i] for i in teachers], speaker, config.own_weight))
+        if config.own_share is not None:
+            loud = weights * np.array(loudness([sources.cards[i] for i in teachers], speaker, config.own_share))
             weights = (loud / loud.sum()).astype(np.float32)
         return Voices(tuple(teachers), weights, confidence(heard))
 

@@ -92,7 +92,7 @@ def read_word_posteriors(
     config: PseudoLabelConfig,
     who: Who = "all",
 ) -> dict[str, np.ndarray]:
-    """The teachers' pooled word of each recording; a teacher counts `own_weight` on a speaker whom it was trained on.
+    """The teachers' pooled word of each recording; who was trained on the speaker has `own_share` of the voice.
 
     Word posteriors come from CTC and the audio alone; the kinds that were fed with transcripts are never opened.
 
@@ -111,7 +111,7 @@ def read_word_posteriors(
     chosen = {speaker: speaking(cards, speaker, who) for speaker in speakers_of(utterances)}
     for u in utterances:
         rows, teachers = given(u.utt_id), chosen[u.speaker]
-        weights = loudness([cards[index] for index in teachers], u.speaker, config.own_weight)
+        weights = loudness([cards[index] for index in teachers], u.speaker, config.own_share)
         pooled[u.utt_id] = pooled_words([rows[index] for index in teachers], weights, config.temperature)
     return pooled
 

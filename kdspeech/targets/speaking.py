@@ -46,9 +46,17 @@ def speaking(cards: Sequence[TeacherCard], speaker: str, who: Who) -> list[int]:
     return chosen
 
 
-def loudness(cards: Sequence[TeacherCard], speaker: str, own_weight: float) -> list[float]:
-    """[K]: a speaker's own teacher counts `own_weight`, every other 1."""
-    return [own_weight if is_own(card, speaker) else 1.0 for card in cards]
+def loudness(cards: Sequence[TeacherCard], speaker: str, own_share: float | None) -> list[float]:
+    """[K], sums to 1: `own_share` for the speaker's own teachers together, the rest for the others together.
+
+    A share, not a weight beside the others': those who know the speaker must not drown as teachers become more. All
+    speak alike where it is None, or where none is the speaker's own or none is not.
+    """
+    own = [is_own(card, speaker) for card in cards]
+    num_own, num_others = sum(own), len(own) - sum(own)
+    if own_share is None or not num_own or not num_others:
+        return [1 / len(own)] * len(own)
+    return [own_share / num_own if knows else (1 - own_share) / num_others for knows in own]
 
 
 def check_one_vocabulary(cards: Sequence[TeacherCard], vocabulary: Vocabulary) -> None:

@@ -37,14 +37,14 @@ class WordTargets(Mapping[str, np.ndarray]):
         utterances: Sequence[Utterance],
         lexicon: Lexicon,
         config: TargetConfig,
-        own_weight: float,
+        own_share: float | None,
         turns: Turns | None = None,
         calibrated_on: tuple[Sequence[Utterance], Vocabulary] | None = None,
     ) -> None:
         """Opens the teachers' word posteriors.
 
         Args:
-            own_weight: of a speaker's own teacher, where the config does not say.
+            own_share: of a speaker's own teacher in what all say, where the config does not tell.
             turns: whose turn it is, where one teacher speaks at a time.
             calibrated_on: validation recordings of the training speakers, and the workspace's vocabulary.
 
@@ -53,7 +53,7 @@ class WordTargets(Mapping[str, np.ndarray]):
             StoreError: the store lacks a recording, or was made by another checkpoint or for another lexicon.
         """
         self._cards, self._config, self._lexicon, self._turns = cards, config, lexicon, turns
-        self._own_weight = config.own_weight if config.own_weight is not None else own_weight
+        self._own_share = config.own_share if config.own_share is not None else own_share
         self._utterances = {u.utt_id: u for u in utterances}
         self._speaking = {s: speaking(cards, s, config.who) for s in dict.fromkeys(u.speaker for u in utterances)}
         self._rows_of = read_word_rows(store, cards, utterances, lexicon)
@@ -97,7 +97,7 @@ class WordTargets(Mapping[str, np.ndarray]):
         speaker = self._utterances[utt_id].speaker
         teachers = self._speaking[speaker]
         rows = self._rows(utt_id, teachers)
-        weights = loudness([self._cards[index] for index in teachers], speaker, self._own_weight)
+        weights = loudness([self._cards[index] for index in teachers], speaker, self._own_share)
         if self._turns is not None and self._config.switch:
             place = self._turns.of(utt_id, np.array(weights) / sum(weights))
             rows, weights = [rows[place]], [1.0]

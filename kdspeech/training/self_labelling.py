@@ -126,7 +126,7 @@ def taught_words(
         utterances,
         workspace.lexicon,
         recipe.targets,
-        recipe.pseudo_labels.own_weight,
+        recipe.pseudo_labels.own_share,
         turns,
         (fold.valid, workspace.vocabulary),
     )
@@ -148,9 +148,9 @@ def taught_texts(
     if not cards:
         return None
     config = recipe.targets
-    own_weight = config.own_weight if config.own_weight is not None else recipe.pseudo_labels.own_weight
+    own_share = config.own_share if config.own_share is not None else recipe.pseudo_labels.own_share
     store = open_store(workspace)
-    return read_hypotheses(store, cards, utterances, workspace.vocabulary, own_weight, config.who)
+    return read_hypotheses(store, cards, utterances, workspace.vocabulary, own_share, config.who)
 
 
 def _fits(

@@ -11,7 +11,7 @@ from typing import Any
 
 from kdspeech import console
 from kdspeech.choices import MODES, LossTerm, Mode
-from kdspeech.config import PseudoLabelConfig, Recipe, StudentConfig
+from kdspeech.config import Recipe, StudentConfig
 from kdspeech.errors import ConfigError, RunError
 from kdspeech.files import sha256_of_file
 from kdspeech.folds import Fold, FoldProof, Provenance, make_fold
@@ -173,7 +173,7 @@ def check_speaking(
     if texts and given:
         raise ConfigError(
             f"{', '.join(given)} cannot be applied to the teachers' texts, which {', '.join(texts)} would learn from: "
-            "they know targets.who and targets.own_weight alone. Leave out the one or the other."
+            "they know targets.who and targets.own_share alone. Leave out the one or the other."
         )
     if config.over != "recording" and supervision.label_share < 1:
         raise ConfigError(
@@ -241,10 +241,7 @@ def run_config(
     unlabelled = {**asdict(supervision), "pseudo_labels": pseudo_labels}
     if supervision.adapt or mode != "labels":  # else nothing is heard without its transcript
         unlabelled["loop"] = _UNLABELLED_LOOP_VERSION
-    weighs_words = any(has_term(recipe, mode, term) for term in ("word_kl", *_NBEST))
-    own_weight = recipe.pseudo_labels.own_weight if weighs_words and supervision == ALL_LABELS else None
-    if own_weight == PseudoLabelConfig().own_weight:
-        own_weight = None  # not written down, so that runs of earlier versions count as the same
+    shares_words = supervision == ALL_LABELS and any(has_term(recipe, mode, term) for term in ("word_kl", *_NBEST))
     return {
         "recipe": recipe.name,
         "held_out": held_out,
@@ -257,7 +254,7 @@ def run_config(
         "stages": stages,
         "targets": None if mode == "labels" else recipe.targets.model_dump(mode="json"),
         "unlabelled": None if supervision == ALL_LABELS else unlabelled,
-        **({"pseudo_labels": {"own_weight": own_weight}} if own_weight is not None else {}),
+        **({"pseudo_labels": {"own_share": recipe.pseudo_labels.own_share}} if shares_words else {}),
         "inputs": {
             "manifest": sha256_of_file(workspace.manifest_path),
             "vocabulary": workspace.vocabulary.sha256,

@@ -41,7 +41,7 @@ def test_a_wrong_setting_is_refused_by_name(override: str, message: str) -> None
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("targets.who=own", "targets.own_weight=4"), "with who=own they never meet"),
+        (("targets.who=own", "targets.own_share=0.5"), "with who=own they never meet"),
         (("targets.who=own", "targets.min_agreement=0.5"), "with who=own one speaks alone"),
         (("targets.switch=true", "targets.over=label"), "over=label pools several recordings"),
     ],

@@ -78,13 +78,13 @@ def test_only_some_speak(workspace: Workspace, who: str, teachers: tuple[str, ..
 
 
 def test_a_speakers_own_teacher_counts_more(workspace: Workspace) -> None:
-    target = aggregate(workspace, "dora", recipe(own_weight=2.0, pooling="prob_mean", temperature=1.0))["bert-two-0"]
+    target = aggregate(workspace, "dora", recipe(own_share=0.5, pooling="prob_mean", temperature=1.0))["bert-two-0"]
     pooled = pool(stored(workspace, "bert-two-0", "decoder"), np.array([0.25, 0.5, 0.25]), "prob_mean", 1.0)
     assert target.decoder_log_probs == pytest.approx(pooled, abs=1e-2)
     assert target.num_teachers == 3
 
 
-@pytest.mark.parametrize("setting", [{"own_weight": 2.0}, {"who": "others"}, {"calibrate": True}, {}])
+@pytest.mark.parametrize("setting", [{"own_share": 0.5}, {"who": "others"}, {"calibrate": True}, {}])
 def test_whom_a_teacher_has_heard_decides_where_it_is_asked(workspace: Workspace, setting: dict[str, Any]) -> None:
     """The same checkpoint, whose card now says that it knows carl, too."""
     before = aggregate(workspace, "dora", recipe(**setting)).details
@@ -175,7 +175,7 @@ def test_every_setting_is_noticed_and_none_is_written_down_at_its_default(worksp
     settings: list[dict[str, object]] = [
         {"who": "own"},
         {"who": "others"},
-        {"own_weight": 4.0},
+        {"own_share": 0.8},
         {"min_agreement": 0.5},
         {"calibrate": True},
         {"over": "label"},

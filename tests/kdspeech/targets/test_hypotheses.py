@@ -60,7 +60,7 @@ def store(tmp_path: Path) -> LogProbStore:
 
 
 def test_read_weighs_a_speakers_own_teacher(store: LogProbStore, vocabulary: Vocabulary) -> None:
-    found = read_hypotheses(store, [card("anna"), card("bert")], UTTERANCES, vocabulary, own_weight=3.0)
+    found = read_hypotheses(store, [card("anna"), card("bert")], UTTERANCES, vocabulary, own_share=0.75)
     one, two = tuple(vocabulary.encode("one")), tuple(vocabulary.encode("two"))
     assert {text.token_ids: text.weight for text in found["anna-1"]} == pytest.approx({one: 2.5 / 4, two: 1.5 / 4})
     assert {text.token_ids: text.weight for text in found["bert-1"]} == pytest.approx({one: 3.5 / 4, two: 0.5 / 4})
@@ -69,12 +69,12 @@ def test_read_weighs_a_speakers_own_teacher(store: LogProbStore, vocabulary: Voc
 def test_only_those_who_may_speak_are_read(store: LogProbStore, vocabulary: Vocabulary) -> None:
     cards = [card("anna"), card("bert")]
     one, two = tuple(vocabulary.encode("one")), tuple(vocabulary.encode("two"))
-    own = read_hypotheses(store, cards, UTTERANCES, vocabulary, 3.0, "own")
+    own = read_hypotheses(store, cards, UTTERANCES, vocabulary, 0.75, "own")
     assert own["anna-1"] == [(one, 0.5), (two, 0.5)]
     assert own["bert-1"] == [(one, 1.0)]
-    assert read_hypotheses(store, cards, UTTERANCES, vocabulary, 3.0, "others")["anna-1"] == own["bert-1"]
+    assert read_hypotheses(store, cards, UTTERANCES, vocabulary, 0.75, "others")["anna-1"] == own["bert-1"]
 
 
 def test_what_another_checkpoint_said_is_refused(store: LogProbStore, vocabulary: Vocabulary) -> None:
     with pytest.raises(StoreError, match="another checkpoint of teacher anna"):
-        read_hypotheses(store, [card("anna", "new")], UTTERANCES, vocabulary, own_weight=1.0)
+        read_hypotheses(store, [card("anna", "new")], UTTERANCES, vocabulary, own_share=None)

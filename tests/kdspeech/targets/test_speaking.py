@@ -40,8 +40,10 @@ def test_a_teacher_of_unknown_speakers_can_only_speak_among_all() -> None:
 
 
 def test_a_speakers_own_teachers_are_louder() -> None:
-    assert loudness(CARDS, "anna", 4.0) == [4.0, 1.0, 4.0]
-    assert loudness(CARDS, "carl", 4.0) == [1.0, 1.0, 1.0]
+    assert loudness(CARDS, "anna", 0.8) == pytest.approx([0.4, 0.2, 0.4])
+    assert loudness([CARDS[0], *[CARDS[1]] * 4], "anna", 0.8) == pytest.approx([0.8, 0.05, 0.05, 0.05, 0.05])
+    assert loudness(CARDS, "anna", None) == loudness(CARDS, "carl", 0.8) == [1 / 3] * 3
+    assert loudness([CARDS[0], CARDS[2]], "anna", 0.8) == [0.5, 0.5]  # none is another's
 
 
 def test_turns_follow_from_seed_and_recording_alone() -> None:

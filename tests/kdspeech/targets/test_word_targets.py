@@ -48,7 +48,7 @@ def make(workspace: Workspace, utterances: Sequence[Utterance] | None = None, **
         workspace.utterances if utterances is None else utterances,
         workspace.lexicon,
         TargetConfig(temperature=settings.pop("temperature", 2.0), **settings),
-        own_weight=4.0,
+        own_share=0.8,
         turns=Turns() if settings.get("switch") else None,
         calibrated_on=([u for u in workspace.utterances if u.split == "valid"], workspace.vocabulary),
     )
@@ -64,8 +64,8 @@ def rows(workspace: Workspace, utt_id: str) -> list[np.ndarray]:
 @pytest.mark.parametrize(
     ("settings", "weights"),
     [
-        ({}, [1, 4, 1]),  # what pseudo-labels weigh a speaker's own teacher
-        ({"own_weight": 2.0}, [1, 2, 1]),
+        ({}, [1, 8, 1]),  # what pseudo-labels give a speaker's own teacher
+        ({"own_share": 0.5}, [1, 2, 1]),
         ({"who": "own"}, [0, 1, 0]),
         ({"who": "others"}, [1, 0, 1]),
     ],
@@ -81,7 +81,7 @@ def test_teachers_of_any_vocabulary_are_pooled(
 def test_words_are_pooled_as_the_recipe_says(workspace: Workspace) -> None:
     """On anna's word bert hears another one: a mixture keeps both, a product what all allow."""
     tempered = [temper(row, 2.0) for row in rows(workspace, "anna-one-0")]
-    mixture = np.log(sum(w * np.exp(row) for w, row in zip((4, 1, 1), tempered, strict=True)) / 6)
+    mixture = np.log(sum(w * np.exp(row) for w, row in zip((8, 1, 1), tempered, strict=True)) / 10)
     found = make(workspace, pooling="prob_mean")["anna-one-0"]
     np.testing.assert_allclose(found, mixture, atol=1e-5)
     assert np.abs(found - make(workspace)["anna-one-0"]).max() > 0.01
@@ -102,7 +102,7 @@ def test_one_teacher_cannot_agree_with_itself(workspace: Workspace) -> None:
     config = TargetConfig(who="others", min_agreement=0.5)
     store = LogProbStore(workspace.dumps_dir)
     with pytest.raises(ConfigError, match="on 'anna-one-0' one speaks alone"):
-        WordTargets(store, cards, workspace.utterances, workspace.lexicon, config, own_weight=1.0)
+        WordTargets(store, cards, workspace.utterances, workspace.lexicon, config, own_share=None)
 
 
 def test_a_labels_words_are_pooled_over_its_recordings(workspace: Workspace) -> None:

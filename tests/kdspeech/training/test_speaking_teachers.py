@@ -98,7 +98,7 @@ def test_one_voice_alone_takes_as_many_steps(tmp_path: Path, vocabulary: Vocabul
 def test_settings_at_their_default_are_not_written_down(tmp_path: Path, vocabulary: Vocabulary) -> None:
     """What was trained before there were such settings is not trained again."""
     config = read_json(fit(make(tmp_path, vocabulary), "decoder-kd", recipe_with()).config_path)
-    assert not set(config["targets"]) & {"who", "own_weight", "min_agreement", "calibrate", "switch", "over", "blank"}
+    assert not set(config["targets"]) & {"who", "own_share", "min_agreement", "calibrate", "switch", "over", "blank"}
     assert "speakers" not in config["training"]
 
 
@@ -106,10 +106,10 @@ def test_the_own_teachers_weight_is_written_down_where_words_are_weighed(
     tmp_path: Path, vocabulary: Vocabulary
 ) -> None:
     workspace = make(tmp_path, vocabulary)
-    other = {"pseudo_labels": PseudoLabelConfig(own_weight=2.0)}
+    other = {"pseudo_labels": PseudoLabelConfig(own_share=0.5)}
     run = fit(workspace, "ctc-kd", recipe_with())  # learns words
-    assert "pseudo_labels" not in run.config()
-    with pytest.raises(RunError, match=r"pseudo_labels was None, now {'own_weight': 2.0}"):
+    assert run.config()["pseudo_labels"] == {"own_share": 0.8}
+    with pytest.raises(RunError, match=r"pseudo_labels.own_share was 0.8, now 0.5"):
         fit(workspace, "ctc-kd", recipe_with().model_copy(update=other))
     fit(workspace, "decoder-kd", recipe_with())  # does not
     fit(workspace, "decoder-kd", recipe_with().model_copy(update=other))
@@ -184,7 +184,7 @@ def test_texts_are_those_of_who_may_speak(tmp_path: Path, vocabulary: Vocabulary
     workspace = make(tmp_path, vocabulary)
     cards = [read_teacher_card(workspace.teacher_dir(name)) for name in ("anna", "bert")]
     heard = [u for u in workspace.utterances if u.utt_id == "anna-one-0"]
-    for settings, right in (({"who": "own"}, 1.0), ({"who": "others"}, 0.0), ({"own_weight": 3.0}, 0.75), ({}, 0.8)):
+    for settings, right in (({"who": "own"}, 1.0), ({"who": "others"}, 0.0), ({"own_share": 0.75}, 0.75), ({}, 0.8)):
         texts = taught_texts(workspace, cards, heard, recipe_with(**settings))
         assert texts is not None
         weights = {text.token_ids: text.weight for text in texts["anna-one-0"]}
