@@ -16,7 +16,7 @@ install: $(INSTALLED)
 
 # torch comes first and pinned: an open range may bring gigabytes of CUDA packages onto a CPU machine.
 $(INSTALLED): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "kdspeech needs Python 3.11; call make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11, 4) <= sys.version_info < (3, 12) else "kdspeech needs Python 3.11, 3.11.4 or later; call make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -c constraints.txt torch
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,demo,serve]'
