@@ -99,7 +99,7 @@ class WordTargets(Mapping[str, np.ndarray]):
         rows = self._rows(utt_id, teachers)
         weights = loudness([self._cards[index] for index in teachers], speaker, self._own_share)
         if self._turns is not None and self._config.switch:
-            place = self._turns.of(utt_id, np.array(weights) / sum(weights))
+            place = self._turns.of(utt_id, np.array(weights))
             rows, weights = [rows[place]], [1.0]
         return pooled_words(rows, weights, self._config.temperature, self._config.pooling)
 

@@ -102,9 +102,7 @@ def test_settings_at_their_default_are_not_written_down(tmp_path: Path, vocabula
     assert "speakers" not in config["training"]
 
 
-def test_the_own_teachers_weight_is_written_down_where_words_are_weighed(
-    tmp_path: Path, vocabulary: Vocabulary
-) -> None:
+def test_the_own_teachers_share_is_written_down_where_words_are_shared(tmp_path: Path, vocabulary: Vocabulary) -> None:
     workspace = make(tmp_path, vocabulary)
     other = {"pseudo_labels": PseudoLabelConfig(own_share=0.5)}
     run = fit(workspace, "ctc-kd", recipe_with())  # learns words
