@@ -277,6 +277,12 @@ class Recipe(Strict):
         return self
 
     @property
+    def own_share_of_words(self) -> float | None:
+        """Of a speaker's own teacher in what all say about words and texts, beside a transcript or in its place."""
+        given = self.targets.own_share
+        return self.pseudo_labels.own_share if given is None else given
+
+    @property
     def encoder_config(self) -> dict[str, Any] | None:
         """The encoder's architecture, where the recipe describes it: the student's, or that of `pretraining`."""
         if self.student.encoder is None:

@@ -44,7 +44,7 @@ class WordTargets(Mapping[str, np.ndarray]):
         """Opens the teachers' word posteriors.
 
         Args:
-            own_share: of a speaker's own teacher in what all say, where the config does not tell.
+            own_share: of a speaker's own teacher in what all say; the config's own is not asked.
             turns: whose turn it is, where one teacher speaks at a time.
             calibrated_on: validation recordings of the training speakers, and the workspace's vocabulary.
 
@@ -53,7 +53,7 @@ class WordTargets(Mapping[str, np.ndarray]):
             StoreError: the store lacks a recording, or was made by another checkpoint or for another lexicon.
         """
         self._cards, self._config, self._lexicon, self._turns = cards, config, lexicon, turns
-        self._own_share = config.own_share if config.own_share is not None else own_share
+        self._own_share = own_share
         self._utterances = {u.utt_id: u for u in utterances}
         self._speaking = {s: speaking(cards, s, config.who) for s in dict.fromkeys(u.speaker for u in utterances)}
         self._rows_of = read_word_rows(store, cards, utterances, lexicon)

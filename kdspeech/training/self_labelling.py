@@ -126,7 +126,7 @@ def taught_words(
         utterances,
         workspace.lexicon,
         recipe.targets,
-        recipe.pseudo_labels.own_share,
+        recipe.own_share_of_words,
         turns,
         (fold.valid, workspace.vocabulary),
     )
@@ -147,10 +147,8 @@ def taught_texts(
     """
     if not cards:
         return None
-    config = recipe.targets
-    own_share = config.own_share if config.own_share is not None else recipe.pseudo_labels.own_share
-    store = open_store(workspace)
-    return read_hypotheses(store, cards, utterances, workspace.vocabulary, own_share, config.who)
+    store, who = open_store(workspace), recipe.targets.who
+    return read_hypotheses(store, cards, utterances, workspace.vocabulary, recipe.own_share_of_words, who)
 
 
 def _fits(

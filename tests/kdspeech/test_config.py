@@ -51,6 +51,18 @@ def test_settings_that_cannot_go_together_are_refused(overrides: tuple[str, ...]
         load_recipe(_SMALL, overrides)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "share"),
+    [
+        ((), 0.8),
+        (("pseudo_labels.own_share=null",), None),
+        (("pseudo_labels.own_share=0.6", "targets.own_share=0.5"), 0.5),
+    ],
+)
+def test_a_speakers_own_teacher_has_its_share_of_words(overrides: tuple[str, ...], share: float | None) -> None:
+    assert load_recipe(_SMALL, overrides).own_share_of_words == share
+
+
 def test_a_recipe_is_frozen() -> None:
     recipe = load_recipe(_SMALL)
     with pytest.raises(ValueError, match="frozen"):

@@ -41,14 +41,16 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, vocabulary: Vocabulary) 
     return workspace
 
 
-def make(workspace: Workspace, utterances: Sequence[Utterance] | None = None, **settings: Any) -> WordTargets:
+def make(
+    workspace: Workspace, utterances: Sequence[Utterance] | None = None, own_share: float = 0.8, **settings: Any
+) -> WordTargets:
     return WordTargets(
         LogProbStore(workspace.dumps_dir),
         [read_teacher_card(workspace.teacher_dir(teacher)) for teacher in TEACHERS],
         workspace.utterances if utterances is None else utterances,
         workspace.lexicon,
         TargetConfig(temperature=settings.pop("temperature", 2.0), **settings),
-        own_share=0.8,
+        own_share,
         turns=Turns() if settings.get("switch") else None,
         calibrated_on=([u for u in workspace.utterances if u.split == "valid"], workspace.vocabulary),
     )
@@ -64,7 +66,7 @@ def rows(workspace: Workspace, utt_id: str) -> list[np.ndarray]:
 @pytest.mark.parametrize(
     ("settings", "weights"),
     [
-        ({}, [1, 8, 1]),  # what pseudo-labels give a speaker's own teacher
+        ({}, [1, 8, 1]),
         ({"own_share": 0.5}, [1, 2, 1]),
         ({"who": "own"}, [0, 1, 0]),
         ({"who": "others"}, [1, 0, 1]),
