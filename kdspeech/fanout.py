@@ -15,6 +15,7 @@ from kdspeech import console
 from kdspeech.errors import KdspeechError
 
 _POLL_S = 0.2  # seconds between two looks at the running jobs
+_COUNT_S = 2.0  # and between two counts of their work: each may look at hundreds of files
 
 
 def default_jobs(count: int) -> int:
@@ -54,7 +55,7 @@ def run_jobs(
     running: dict[int, submitit.Job[Any]] = {}
     results: dict[int, Any] = {}
     total, count_done = counter or (len(arguments), lambda: len(results))
-    shown = count_done()
+    shown, counted_at = count_done(), time.monotonic()
     with console.progress(description, total, shown) as bar:
         try:
             while waiting or running:
@@ -65,9 +66,10 @@ def run_jobs(
                     if job.done():
                         results[index] = _result_of(job, description)
                         del running[index]
-                done = count_done()
-                bar.advance(done - shown)
-                shown = done
+                if not running or time.monotonic() - counted_at >= _COUNT_S:
+                    done, counted_at = count_done(), time.monotonic()
+                    bar.advance(done - shown)
+                    shown = done
                 time.sleep(_POLL_S)
         finally:
             for job in running.values():
