@@ -30,6 +30,26 @@ class VocabularyConfig(Strict):
     model_type: Literal["unigram", "bpe", "char"] = "unigram"
 
 
+Range = tuple[float, float]  # smallest and largest; each utterance draws its own value between them
+
+
+class ChannelConfig(Strict):
+    """What lies between a mouth and the recogniser, and leaves every sound where it is in time."""
+
+    reverb_share: float = Field(0.3, ge=0, le=1)  # of utterances that are said in a room
+    reverb_s: Range = (0.02, 0.2)  # seconds in which a room's echo decays by 60 dB
+    equaliser_db: float = Field(8.0, ge=0)  # largest gain or cut of a random smooth equaliser
+    telephone_share: float = Field(0.5, ge=0, le=1)  # of utterances that go through a telephone's band
+    low_cut_hz: Range = (50, 300)
+    high_cut_hz: Range = (3000, 4000)
+    snr_db: Range = (5, 45)  # of coloured noise, against the utterance's mean power
+    level_db: Range = (-30, -3)  # of the peak, against full scale
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        return _with_ordered_ranges(self)
+
+
 class TeacherConfig(Strict):
     """One speaker's teacher: a SpeechBrain Conformer with a CTC head and an attention decoder, or a student of one.
 
@@ -56,6 +76,7 @@ class TeacherConfig(Strict):
     ctc_weight: float = Field(0.5, ge=0, le=1)  # the decoder's cross-entropy gets the rest
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # each utterance is played at one of them, drawn anew every epoch
+    colouring: ChannelConfig | None = _later(None)  # of each utterance, drawn anew every epoch; None: as recorded
 
 
 class DumpConfig(Strict):
@@ -151,26 +172,6 @@ class StageConfig(Strict):
     max_warmup_share: float = Field(0.15, ge=0, lt=1)  # of the stage's steps; scales the warm-up to short runs
     weight_decay: float = 1e-3
     losses: dict[Mode, dict[LossTerm, float]]  # weights of the terms, by mode
-
-
-Range = tuple[float, float]  # smallest and largest; each utterance draws its own value between them
-
-
-class ChannelConfig(Strict):
-    """What lies between a mouth and the recogniser, and leaves every sound where it is in time."""
-
-    reverb_share: float = Field(0.3, ge=0, le=1)  # of utterances that are said in a room
-    reverb_s: Range = (0.02, 0.2)  # seconds in which a room's echo decays by 60 dB
-    equaliser_db: float = Field(8.0, ge=0)  # largest gain or cut of a random smooth equaliser
-    telephone_share: float = Field(0.5, ge=0, le=1)  # of utterances that go through a telephone's band
-    low_cut_hz: Range = (50, 300)
-    high_cut_hz: Range = (3000, 4000)
-    snr_db: Range = (5, 45)  # of coloured noise, against the utterance's mean power
-    level_db: Range = (-30, -3)  # of the peak, against full scale
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        return _with_ordered_ranges(self)
 
 
 class FrameKlConfig(Strict):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -27,6 +28,7 @@ from kdspeech.teachers.conformer import (
 )
 from kdspeech.teachers.examples import IGNORED, Chosen, Example, collate, load_examples
 from kdspeech.teachers.progress import TrainingProgress
+from kdspeech.training.colouring import transmit
 from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
@@ -94,7 +96,7 @@ class Trainer:
 
         self.speaker, self.config, self.hparams = speaker, config, hparams
         self.model: torch.nn.Module = hparams["asr_model"]
-        self.order = torch.Generator().manual_seed(seed)
+        self.seed, self.order = seed, torch.Generator().manual_seed(seed)
         # SpecAugment (Park et al. 2019, arXiv 1904.08779), in feature frames of 10 ms and in mel bands.
         self.augment = torch.nn.Sequential(
             SpectrogramDrop(drop_length_low=1, drop_length_high=6, drop_count_low=0, drop_count_high=2, dim=1),
@@ -131,9 +133,9 @@ class Trainer:
         with console.progress(f"Training {self.speaker}", steps, steps_done) as bar:
             for epoch in range(len(log), config.epochs):
                 self.model.train()
-                total = 0.0
+                total, colours = 0.0, np.random.default_rng([self.seed, epoch])
                 for batch in self._batches(train):
-                    loss = self._loss(batch)
+                    loss = self._loss(self._coloured(batch, colours))
                     optimizer.zero_grad()
                     loss.backward()
                     torch.nn.utils.clip_grad_norm_(self.model.parameters(), _GRADIENT_CLIP)
@@ -160,6 +162,13 @@ class Trainer:
         noise = 1.0 + 0.2 * (torch.rand(len(chosen), generator=self.order) - 0.5)  # 10 % either way
         batches = _split([chosen[i] for i in torch.argsort(lengths * noise).tolist()], self.config.batch_size)
         return [batches[i] for i in torch.randperm(len(batches), generator=self.order).tolist()]
+
+    def _coloured(self, chosen: list[Chosen], rng: np.random.Generator) -> list[Chosen]:
+        """Each waveform through a room, a channel and noise of its own, where the recipe says so."""
+        config = self.config.colouring
+        if config is None:
+            return chosen
+        return [(e, torch.from_numpy(transmit(w.numpy(), len(w), config, rng))) for e, w in chosen]
 
     def _mean_loss(self, examples: list[Example]) -> float:
         """Loss over utterances in eval mode; NaN without any. Draws no random number: validation decides nothing."""

@@ -45,8 +45,8 @@ def encoder_recipe(recipe: Recipe, student: StudentConfig, config: PretrainingCo
 
 
 def teacher_config(teacher: TeacherConfig, config: PretrainingConfig) -> TeacherConfig:
-    """The teachers' architecture with the pretraining's schedule."""
-    return teacher.model_copy(update={**config.teacher.model_dump(), "speeds": (1.0,)})
+    """The teachers' architecture with the pretraining's schedule; synthetic speech has its colours already."""
+    return teacher.model_copy(update={**config.teacher.model_dump(), "speeds": (1.0,), "colouring": None})
 
 
 def train_encoder(

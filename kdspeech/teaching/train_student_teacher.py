@@ -107,7 +107,10 @@ def teacher_recipe(config: TeacherConfig, student: StudentConfig, vocabulary: Vo
         targets=TargetConfig(),
         student=student,
         training=TrainingConfig(
-            batch_size=config.batch_size, label_smoothing=config.label_smoothing, speeds=config.speeds
+            batch_size=config.batch_size,
+            label_smoothing=config.label_smoothing,
+            speeds=config.speeds,
+            colouring=config.colouring,
         ),
         stages=(stage,),
     )

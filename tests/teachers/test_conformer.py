@@ -11,13 +11,14 @@ import torch
 
 from kdspeech import teachers
 from kdspeech.audio import SAMPLE_RATE, load_audio
-from kdspeech.config import TeacherConfig
+from kdspeech.config import ChannelConfig, TeacherConfig
 from kdspeech.errors import TeacherError
 from kdspeech.logspace import LOG_ZERO
 from kdspeech.model_folders.teacher_folder import LOG_NAME, read_teacher_card, write_teacher_card
 from kdspeech.protocols import Teacher
 from kdspeech.teachers.conformer import load_model
-from kdspeech.teachers.examples import load_examples, num_encoder_frames
+from kdspeech.teachers.conformer_training import Trainer
+from kdspeech.teachers.examples import Chosen, load_examples, num_encoder_frames
 from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 
@@ -117,6 +118,38 @@ def test_training_lowers_the_loss_and_logs_it(trained: Path) -> None:
     assert [row["epoch"] for row in rows] == [1, 2]
     assert rows[1]["train_loss"] < rows[0]["train_loss"]
     assert rows[1]["learning_rate"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_every_epoch_hears_other_noise_and_validation_hears_none(
+    vocabulary: Vocabulary,
+    initial: Path,
+    utterances: list[Utterance],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """20 dB of noise and nothing else: a hundredth of each recording's power, at a peak of -6 dB."""
+    noise = ChannelConfig(reverb_share=0, equaliser_db=0, telephone_share=0, snr_db=(20, 20), level_db=(-6, -6))
+    heard: dict[bool, list[tuple[str, np.ndarray]]] = {True: [], False: []}
+    loss = Trainer._loss
+
+    def listening(trainer: Trainer, chosen: list[Chosen]) -> torch.Tensor:
+        heard[trainer.model.training] += [(example.utt_id, waveform.numpy()) for example, waveform in chosen]
+        return loss(trainer, chosen)
+
+    monkeypatch.setattr(Trainer, "_loss", listening)
+    config = CONFIG.model_copy(update={"colouring": noise})
+    teachers.train_teacher(config, vocabulary, initial, tmp_path / "ann", "ann", utterances, utterances[:1], seed=3)
+    recordings = {u.utt_id: load_audio(u.audio_filepath) for u in utterances}
+    assert len(heard[True]) == 2 * len(utterances)
+    for utt_id, recording in recordings.items():
+        first, second = (waveform for name, waveform in heard[True] if name == utt_id)
+        assert not np.allclose(first, second)
+        for waveform in (first, second):
+            assert np.abs(waveform).max() == pytest.approx(10 ** (-6 / 20), rel=1e-3)
+            gain = waveform @ recording / (recording @ recording)
+            rest = waveform - gain * recording
+            assert rest @ rest == pytest.approx(0.01 * gain**2 * (recording @ recording), rel=0.15)
+    assert all(np.array_equal(waveform, recordings[utt_id]) for utt_id, waveform in heard[False])
 
 
 def test_ctc_counts_nats_a_token(
