@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 import torch
 
-from kdspeech.config import FitConfig, PretrainingConfig, Recipe
+from kdspeech.config import ChannelConfig, FitConfig, PretrainingConfig, Recipe
 from kdspeech.errors import ConfigError, KdspeechError, RunError, TeacherError
 from kdspeech.files import read_json, sha256_of_file
 from kdspeech.lexicon import Lexicon
 from kdspeech.model_folders.pretrained import PretrainedCard, read_card
 from kdspeech.model_folders.runs import RunFolder
 from kdspeech.pretraining import pretrain as pretraining
-from kdspeech.pretraining.fits import encoder_run
+from kdspeech.pretraining.fits import encoder_recipe, encoder_run, teacher_config
 from kdspeech.pretraining.pretrain import pretrain
 from kdspeech.scoring.score import Scores
 from kdspeech.simulation.synthesiser import Synthesiser
@@ -55,6 +55,16 @@ def test_the_card_tells_what_was_made_and_that_nobody_was_heard(workspace: Works
     assert (card.num_utterances, card.num_voices, card.seed, card.speakers) == (30, 30, 0, ())
     assert card.settings["words"] == list(WORDS)
     assert teachers.heard == [8 * list(WORDS)]
+
+
+def test_synthetic_voices_are_heard_as_they_are_whatever_students_and_teachers_do() -> None:
+    made = recipe()
+    assert made.pretraining is not None
+    varied = {"speeds": (0.9, 1.1), "colouring": ChannelConfig()}
+    teacher = teacher_config(made.teacher.model_copy(update=varied), made.pretraining)
+    loud = made.model_copy(update={"training": made.training.model_copy(update=varied)})
+    for config in (teacher, encoder_recipe(loud, made.student, made.pretraining).training):
+        assert (config.speeds, config.colouring) == ((1.0,), None)
 
 
 def test_no_audio_of_the_corpus_is_opened(workspace: Workspace) -> None:

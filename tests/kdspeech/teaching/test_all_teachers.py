@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kdspeech.choices import KINDS
-from kdspeech.config import Recipe
+from kdspeech.config import ChannelConfig, Recipe
 from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.dumps.store import LogProbStore
 from kdspeech.errors import ConfigError, RunError, TeacherError
@@ -173,12 +173,16 @@ def test_what_cannot_be_learnt_from_is_refused(workspace: Workspace, recipe: Rec
 
 
 def test_a_teachers_settings_become_one_stage(recipe: Recipe, vocabulary: Vocabulary) -> None:
-    settings = {"ctc_weight": 0.3, "warmup_share": 0.2, "weight_decay": 0.5, "label_smoothing": 0.2}
+    echo = ChannelConfig(reverb_share=0.5)
+    settings = {
+        "ctc_weight": 0.3, "warmup_share": 0.2, "weight_decay": 0.5, "label_smoothing": 0.2, "colouring": echo
+    }  # fmt: skip
     made = teacher_recipe(recipe.teacher.model_copy(update=settings), recipe.student, vocabulary)
     (stage,) = made.stages
     assert stage.losses == {"labels": {"ctc": 0.3, "cross_entropy": 0.7}}
     assert (stage.epochs, stage.learning_rate, stage.weight_decay) == (16, 1e-2, 0.5)
     assert (made.training.batch_size, made.training.label_smoothing, made.training.speeds) == (3, 0.2, (1.0,))
+    assert made.training.colouring == echo
     assert warmup_steps(stage, 100) == 20
     assert made.student == recipe.student
 
