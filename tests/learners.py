@@ -118,7 +118,7 @@ class TinyStudents:
 def tiny_recipe(stages: Sequence[Mapping[str, Any]] = (), **training: Any) -> Recipe:
     """The small shipped recipe with short stages: by default one of two epochs.
 
-    Recordings are heard as they are: the doubles' words are levels and tones, which a channel turns into others.
+    Recordings are heard as they are: the doubles' words are amplitudes, which a channel turns into others.
     """
     recipe = load_recipe("conformer_xs_from_speechbrain", ("teacher.colouring=null",))
     base = recipe.stages[0].model_copy(update={"epochs": 2, "learning_rate": 1e-2})
