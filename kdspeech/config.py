@@ -279,7 +279,7 @@ class Recipe(Strict):
 
     @property
     def own_share_of_words(self) -> float | None:
-        """Of a speaker's own teacher in what all say about words and texts, beside a transcript or in its place."""
+        """Of a speaker's own teacher in words and texts beside a transcript; in its place `pseudo_labels` alone decides."""
         given = self.targets.own_share
         return self.pseudo_labels.own_share if given is None else given
 
