@@ -279,7 +279,7 @@ class Recipe(Strict):
 
     @property
     def own_share_of_words(self) -> float | None:
-        """Of a speaker's own teacher in words and texts beside a transcript; in its place `pseudo_labels` alone decides."""
+        """Of a speaker's own teacher in words beside a transcript; in a transcript's place `pseudo_labels` decides."""
         given = self.targets.own_share
         return self.pseudo_labels.own_share if given is None else given
 
