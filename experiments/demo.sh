@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole way in small, without data and without a download: a simulated UASpeech, six speakers, M08 held out.
-# Twelve minutes on 2 cores, students having a third of the recipe's epochs. Needs an installed kdspeech with its extra `demo`:  bash experiments/demo.sh
+# Twelve minutes on 2 cores; students have a third of the recipe's epochs. Needs an installed kdspeech with its extra
+# `demo`:  bash experiments/demo.sh
 set -euo pipefail
 
 export KDSPEECH_WORKSPACE="${KDSPEECH_WORKSPACE:-workspace-demo}"
