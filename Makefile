@@ -1,6 +1,7 @@
 # make install   .venv with everything           make test    the quick tests (under 10 minutes on 2 cores)
 # make check     lint, format, types             make slow    tests that train models or load foreign toolkits
 # make demo      the whole way in small, no data       make realdata FSDD=DIR    the smoke test on real recordings
+#                                                      make gpu     a GPU against the CPU
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -10,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: install test slow realdata check format demo clean
+.PHONY: install test slow gpu realdata check format demo clean
 
 install: $(INSTALLED)
 
@@ -27,6 +28,9 @@ test: install
 
 slow: install
 	$(BIN)/pytest -m slow
+
+gpu: install
+	$(BIN)/pytest -m gpu
 
 realdata: install
 	KDSPEECH_FSDD='$(FSDD)' $(BIN)/pytest -m realdata
