@@ -28,6 +28,13 @@ def test_claims_name_systems_that_exist(script: ModuleType) -> None:
         assert all(claim.must < claim.goal for claim in script.claims_of(mode))
 
 
+@pytest.mark.parametrize(
+    ("points", "reached"), [(3.0, "goal"), (2.9, "must"), (0.0, "must"), (-1e-14, "must"), (-0.1, "NO")]
+)
+def test_what_a_difference_reaches(script: ModuleType, points: float, reached: str) -> None:
+    assert script.Claim("b - a", "labels", "decoder-kd", "ctc", 0, 3).reached(points) == reached
+
+
 def test_the_vote_and_a_student_are_compared_on_the_same_utterances(
     script: ModuleType, tmp_path: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
