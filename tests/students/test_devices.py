@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 import torch
+from lightning.fabric.utilities import move_data_to_device
 
 from kdspeech import students
 from kdspeech.choices import LOSS_TERMS, DecodeMode, LossTerm
@@ -70,12 +71,6 @@ def make_batch(config: StudentConfig, vocabulary: Vocabulary, num_words: int) ->
     )
 
 
-def moved(batch: Batch, device: torch.device) -> Batch:
-    assert batch.hypotheses is not None
-    there = batch._replace(hypotheses=NBest(*(tensor.to(device) for tensor in batch.hypotheses)))
-    return Batch._make(value.to(device) if isinstance(value, torch.Tensor) else value for value in there)
-
-
 @pytest.fixture(autouse=True)
 def _full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """No TF32: its ten bits would hide differences, or look like some."""
@@ -96,7 +91,7 @@ def test_every_term_and_its_gradient(
         settings = TermSettings(
             vocabulary.blank_id, 2.0, label_smoothing=0.1, scorer=LexiconScorer(lexicon, vocabulary), frame_kl=options
         )
-        term = loss_terms((name,), listen(student, moved(batch, device), (name,)), settings)[name].mean
+        term = loss_terms((name,), listen(student, move_data_to_device(batch, device), (name,)), settings)[name].mean
         term.backward()
         return term.detach(), {key: p.grad for key, p in student.named_parameters() if p.grad is not None}
 
