@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from lightning.fabric.utilities import move_data_to_device
 
 from kdspeech.config import StageConfig, StudentConfig
 from kdspeech.diagnosis.case import Case, spread
@@ -149,7 +150,7 @@ def _one_batch(case: Case, device: torch.device) -> Batch:
     utterances = spread(case.fold.train, _UTTERANCES)
     dataset = UtteranceDataset(utterances, vocabulary, AudioCache(max_bytes=0))
     batch = Collator(vocabulary)([dataset[Draw(number, 1.0)] for number in range(len(utterances))])
-    return Batch._make(value.to(device) if isinstance(value, torch.Tensor) else value for value in batch)
+    return move_data_to_device(batch, device)
 
 
 def _all_parts(case: Case, student: Any) -> StageConfig:
