@@ -1,12 +1,12 @@
 """Three pictures of a workspace's results, as SVG, and their numbers as JSON beside them.
 
-  python experiments/plots.py --workspace workspace [--decode-mode lexicon] [--student decoder-kd] [--output DIR]
+  python experiments/plots.py --workspace workspace [--folds M08,F02] [--decode-mode lexicon] [--output DIR]
 
 speakers-MODE.svg    WRA on every held-out speaker: single teachers, their vote, and all students found, mean over seeds
 teachers-MODE.svg    WRA of the vote and of the pooled word posteriors of 1, 2, ... teachers: all subsets, or some
 agreement-MODE.svg   how often the vote and a student are right where few or many teachers agree
 
-Needs the dumps of every teacher for every speaker, and evaluated runs (`kdspeech loso`). Nothing is trained or decoded.
+Needs the dumps of every teacher for every speaker held out, and evaluated runs (`kdspeech loso`); trains nothing.
 """
 
 import argparse
@@ -219,8 +219,10 @@ def agreement_curves(bins: Sequence[AgreementBin], decode_mode: str, student: st
     return LineChart(caption, "teachers that say the majority word (%)", "right (%)", lines, scale, scale, (), True)
 
 
-def read_folds(workspace: Workspace, recipe: str, decode_mode: DecodeMode, temperature: float) -> list[Fold]:
-    """Everything about every speaker whose recordings all other teachers have scored.
+def read_folds(
+    workspace: Workspace, recipe: str, speakers: Sequence[str], decode_mode: DecodeMode, temperature: float
+) -> list[Fold]:
+    """Everything about these speakers, whose recordings all other teachers have scored.
 
     Raises:
         KdspeechError: dumps are missing.
@@ -228,7 +230,7 @@ def read_folds(workspace: Workspace, recipe: str, decode_mode: DecodeMode, tempe
     store = open_store(workspace)
     lexicon = workspace.lexicon if workspace.has_lexicon else None
     folds = []
-    for speaker in console.track(list(workspace.speakers), "Reading what the teachers said"):
+    for speaker in console.track(list(speakers), "Reading what the teachers said"):
         utterances = [u for u in workspace.utterances if u.speaker == speaker]
         others = [name for name in workspace.speakers if name != speaker]
         answers = teacher_answers(store, others, utterances, decode_mode, lexicon)
@@ -301,6 +303,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workspace", type=Path, default=Path("workspace"))
     parser.add_argument("--recipe", help="whose runs are shown  [default: the workspace's]")
+    parser.add_argument("--folds", default="all", help="speakers to hold out  [default: all]")
     parser.add_argument("--decode-mode", choices=TABLE_MODES, default="lexicon", help="[default: lexicon]")
     parser.add_argument("--student", default="decoder-kd", help="beside the teachers' agreement  [default: decoder-kd]")
     parser.add_argument("--subsets", type=int, default=200, help="of each number of teachers  [default: 200]")
@@ -309,7 +312,8 @@ def main() -> int:
     workspace = Workspace(options.workspace)
     try:
         recipe = load_recipe(options.recipe or workspace.corpus.recipe)
-        folds = read_folds(workspace, recipe.name, options.decode_mode, recipe.pseudo_labels.temperature)
+        speakers = workspace.check_speakers(options.folds.split(","))
+        folds = read_folds(workspace, recipe.name, speakers, options.decode_mode, recipe.pseudo_labels.temperature)
         output = options.output or workspace.reports_dir / "plots"
         written = draw_all(folds, options.decode_mode, options.student, options.subsets, output)
     except KdspeechError as error:

@@ -11,8 +11,13 @@ import numpy as np
 import pytest
 
 from kdspeech.combination.vote import Answer, vote
+from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.files import read_json
+from kdspeech.lexicon import Lexicon
 from kdspeech.targets.pseudo_labels import pooled_words
+from kdspeech.vocabulary import Vocabulary
+from tests.doubles import Behaviour, FakeTeachers, add_teacher, make_workspace
+from tests.learners import tiny_recipe
 from tests.scripts import load_script
 
 WORDS = ("one", "two", "six")
@@ -124,6 +129,22 @@ def test_pictures_and_numbers_are_written(script: ModuleType, tmp_path: Path) ->
     for path in written:
         ElementTree.fromstring(path.read_text())
     assert set(read_json(tmp_path / "plots-lexicon.json")) == {"speakers", "teachers", "agreement"}
+
+
+def test_only_the_speakers_asked_for_are_held_out_and_all_others_teach(
+    script: ModuleType, tmp_path: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of carl's two teachers one is deaf to him: single teachers are right on half of his recordings."""
+    workspace = make_workspace(tmp_path, Lexicon(WORDS), vocabulary)
+    for speaker in workspace.speakers:
+        add_teacher(workspace, speaker, Behaviour(deaf_to=(2,)) if speaker == "anna" else Behaviour())
+    dump_teachers(workspace, ["all"], recipe=tiny_recipe([{"epochs": 1}]), teachers=FakeTeachers(), jobs=1)
+    monkeypatch.setattr(sys, "argv", ["plots.py", "--workspace", str(workspace.root), "--folds", "carl"])
+    assert script.main() == 0
+    numbers = read_json(workspace.reports_dir / "plots" / "plots-lexicon.json")
+    assert numbers["speakers"][0] == ["system", "mean", "carl"]
+    assert numbers["speakers"][1] == ["mean single teacher", "50.0 (50.0 to 50.0)", "50.0 (50.0 to 50.0)"]
+    assert [row[0] for row in numbers["teachers"][1:]] == ["1", "2"]
 
 
 def test_a_workspace_without_dumps_is_refused(
