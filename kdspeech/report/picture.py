@@ -15,7 +15,7 @@ _SERIES = (
 _KINDS = (_SERIES[0], ("#8d939b", "#8b929c"), ("none", "none"), _SERIES[1])  # of bars
 _CHARACTER = 6.6  # pixels, the mean width
 _ROW, _BAR = 21, 13  # pixels: from bar to bar, and a bar's height
-_CELL, _VALUE = 112, 36  # pixels: a group's width, and what its numbers take of it
+_CELL, _VALUE = 112, 42  # pixels: a group's width, and what its numbers take of it
 _PER_PANEL = 8  # groups side by side
 _LEFT, _TOP, _PLOT, _TALL = 46, 62, 430, 260  # pixels: of lines
 
