@@ -1,20 +1,18 @@
 """`train_teachers`: one teacher a speaker, all from one initial checkpoint, or teachers of the user's own."""
 
-import importlib.metadata
 import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from kdspeech import console
-from kdspeech.audio import load_audio
 from kdspeech.choices import NEMO, PRETRAINED
 from kdspeech.config import Recipe, TeacherConfig
 from kdspeech.errors import ConfigError, TeacherError
 from kdspeech.fanout import default_jobs, run_jobs
-from kdspeech.files import count_lines, read_json, sha256_of_text, write_json
+from kdspeech.files import count_lines, sha256_of_text
 from kdspeech.model_folders.common_start import make_common_start
 from kdspeech.model_folders.pretrained import pretrained_teacher, resolve_encoder
 from kdspeech.model_folders.teacher_folder import (
@@ -26,30 +24,13 @@ from kdspeech.model_folders.teacher_folder import (
     replacing_folder,
     temporary_folder,
 )
-from kdspeech.protocols import StudentFamily, Teacher, TeacherFamily
-from kdspeech.scoring.score import Scores, score_texts
+from kdspeech.protocols import StudentFamily, TeacherFamily
 from kdspeech.teaching.all_teachers import AllTeachers
+from kdspeech.teaching.teacher_report import print_reports, read_report, write_report
 from kdspeech.training.stage_runner import LOOP_VERSION
 from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
-
-REPORT_NAME = "training.json"
-_SOURCES = ("ctc", "decoder")  # of hypotheses that the table shows
-
-
-@dataclass(frozen=True)
-class TeacherReport:
-    """`training.json`, beside the card: how a teacher came to be, and how well it knows its own speaker."""
-
-    settings_sha256: str  # of everything that decides the weights and the scores
-    initial_sha256: str | None  # of the checkpoint it started from; None for a teacher of the user's own
-    seed: int | None
-    num_train: int  # utterances
-    valid_wra: dict[str, float]  # %, on the speaker's own held-back productions, by source of the hypothesis
-    num_valid: int
-    seconds: float
-    versions: dict[str, str]
 
 
 def train_teachers(
@@ -91,7 +72,7 @@ def train_teachers(
         _register(workspace, teachers, speaker, source, force)
     if names:
         _train_missing(workspace, names, recipe, teachers, seed, jobs, force)
-    _print_table(workspace, [*names, *external])
+    print_reports({name: read_report(workspace.teacher_dir(name)) for name in [*names, *external]})
 
 
 def _train_missing(
@@ -149,8 +130,8 @@ def teachers_of_other_settings(
     """
     others = []
     for name in names:
-        report = _read_report(workspace, name)
-        if report is None or report.initial_sha256 is None or not (workspace.teacher_dir(name) / CARD_NAME).exists():
+        report = read_report(workspace.teacher_dir(name))
+        if report is None or report.initial_sha256 is None:
             continue
         utterances = [u for u in workspace.utterances if u.speaker == name]
         expected = (recipe.teacher, workspace.vocabulary, start or report.initial_sha256, utterances, seed)
@@ -230,18 +211,16 @@ def _train_one(
         vocabulary = Vocabulary.load(vocabulary_dir)
         teachers.train_teacher(config, vocabulary, initial, temporary, speaker, train, valid, seed)
         seconds = time.monotonic() - started
-        scores = score_own(teachers.load_teacher(temporary), valid)
-        report = TeacherReport(
+        write_report(
+            temporary,
+            teachers.load_teacher(temporary),
+            valid,
             settings_sha256=settings_sha256,
             initial_sha256=read_teacher_card(initial).checkpoint_sha256,
             seed=seed,
             num_train=len(train),
-            valid_wra={source: score.wra for source, score in scores.items()},
-            num_valid=len(valid),
             seconds=seconds,
-            versions=_versions(),
         )
-        write_json(temporary / REPORT_NAME, asdict(report))
 
 
 def _register(workspace: Workspace, teachers: TeacherFamily, speaker: str, source: str, force: bool) -> None:
@@ -260,34 +239,8 @@ def _register(workspace: Workspace, teachers: TeacherFamily, speaker: str, sourc
     started = time.monotonic()
     with replacing_folder(folder) as temporary:
         teachers.register_teacher(speaker, source, temporary)
-        scores = score_own(teachers.load_teacher(temporary), valid)
-        wra = {kind: score.wra for kind, score in scores.items()}
-        report = TeacherReport(settings, None, None, 0, wra, len(valid), time.monotonic() - started, _versions())
-        write_json(temporary / REPORT_NAME, asdict(report))
-
-
-def score_own(teacher: Teacher, utterances: Sequence[Utterance]) -> dict[str, Scores]:
-    """Scores a teacher's hypotheses, by their source.
-
-    Returns:
-        ctc, decoder: the scores over all utterances; a source that the teacher lacks is absent.
-    """
-    if not utterances:
-        return {}
-    waveforms = [load_audio(u.audio_filepath) for u in utterances]
-    scored = teacher.score(waveforms, [teacher.vocabulary.encode(u.text) for u in utterances])
-    references = {u.utt_id: u.text for u in utterances}
-    scores = {}
-    for source in _SOURCES:
-        texts = {
-            u.utt_id: hypothesis.text
-            for u, row in zip(utterances, scored, strict=True)
-            for hypothesis in row.hypotheses
-            if hypothesis.source == source
-        }
-        if texts:
-            scores[source] = score_texts(references, texts)
-    return scores
+        teacher = teachers.load_teacher(temporary)
+        write_report(temporary, teacher, valid, settings_sha256=settings, seconds=time.monotonic() - started)
 
 
 def _settings_sha256(
@@ -302,12 +255,8 @@ def _settings_sha256(
 
 
 def _is_finished(folder: Path, settings_sha256: str) -> bool:
-    report = folder / REPORT_NAME
-    return (
-        (folder / CARD_NAME).exists()
-        and report.exists()
-        and read_json(report).get("settings_sha256") == settings_sha256
-    )
+    report = read_report(folder)
+    return report is not None and report.settings_sha256 == settings_sha256
 
 
 def _is_registered(folder: Path) -> bool:
@@ -315,32 +264,12 @@ def _is_registered(folder: Path) -> bool:
     return (folder / CARD_NAME).exists() and read_teacher_card(folder).source != OWN_FOLDER
 
 
-def _read_report(workspace: Workspace, speaker: str) -> TeacherReport | None:
-    path = workspace.teacher_dir(speaker) / REPORT_NAME
-    return TeacherReport(**read_json(path)) if path.exists() else None
-
-
 def _warn_of_other_starts(workspace: Workspace, start: str) -> None:
     """Names the trained teachers that began elsewhere: their CTC spikes will not align with the others'."""
-    reports = {name: _read_report(workspace, name) for name in workspace.speakers}
+    reports = {name: read_report(workspace.teacher_dir(name)) for name in workspace.speakers}
     apart = [name for name, report in reports.items() if report and report.initial_sha256 not in (None, start)]
     if apart:
         console.warn(
             f"the teachers of {', '.join(apart)} started from another initial checkpoint than these. Train them again: "
             f"kdspeech train-teachers --speakers {','.join(apart)}"
         )
-
-
-def _print_table(workspace: Workspace, names: Sequence[str]) -> None:
-    rows = []
-    for name in names:
-        report = _read_report(workspace, name)
-        if report is not None:
-            rates = [f"{report.valid_wra[source]:.1f}" if source in report.valid_wra else "-" for source in _SOURCES]
-            rows.append([name, str(report.num_train), str(report.num_valid), *rates, f"{report.seconds:.0f}"])
-    columns = ("speaker", "train", "valid", "WRA % ctc", "WRA % decoder", "seconds")
-    console.table("Teachers on their own speaker's held-back utterances", columns, rows)
-
-
-def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in ("kdspeech", "torch", "speechbrain", "nemo_toolkit")}
