@@ -52,9 +52,7 @@ def write_report(
         valid_wra=_wra(teacher, valid),
         num_valid=len(valid),
         seconds=seconds,
-        versions={
-            name: importlib.metadata.version(name) for name in ("kdspeech", "torch", "speechbrain", "nemo_toolkit")
-        },
+        versions={name: importlib.metadata.version(name) for name in _PACKAGES},
     )
     write_json(folder / _NAME, asdict(report))
 
