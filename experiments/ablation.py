@@ -20,10 +20,8 @@ from kdspeech.choices import DecodeMode, Mode
 from kdspeech.comparison.compare import compare
 from kdspeech.config import Recipe
 from kdspeech.errors import ConfigError, KdspeechError
-from kdspeech.evaluation.evaluate import results_path
-from kdspeech.evaluation.loso import StudentSystem, train_and_evaluate_all
+from kdspeech.evaluation.student_runs import StudentRun, StudentSystem, train_and_evaluate_all
 from kdspeech.files import write_text
-from kdspeech.heads import of_mode, taught_heads, untaught
 from kdspeech.recipe_file import load_recipe
 from kdspeech.supervision import Supervision
 from kdspeech.workspace import Workspace
@@ -93,24 +91,24 @@ def run(
     Returns:
         The table, as Markdown; it is also in reports/ablation.md.
     """
-    files: dict[str, dict[DecodeMode, list[Path]]] = {}
+    runs: dict[str, list[StudentRun]] = {}
     for row in rows:
-        if not row.changes(base, overrides):
+        if row.changes(base, overrides):
+            recipe = row.recipe(base, overrides)
+            runs[row.name] = [StudentRun(recipe, fold, row.system, seed) for fold in folds for seed in seeds]
+        else:
             console.remark(f"Row {row.name!r}: the recipe has {', '.join(row.set)} already; nothing to compare.")
-            continue
-        recipe = row.recipe(base, overrides)
-        train_and_evaluate_all(workspace, recipe, students, folds, [row.system], seeds, jobs)
-        variant = row.system.supervision.variant(row.mode)
-        runs = [workspace.run_dir(recipe.name, fold, variant, seed) for fold in folds for seed in seeds]
-        heads = taught_heads(of_mode(recipe.stages, row.mode))
-        files[row.name] = {
-            mode: [results_path(path, mode) for path in runs]
-            for mode in workspace.table_modes
-            if not untaught(mode, heads)
-        }
+    train_and_evaluate_all(workspace, [run for of_row in runs.values() for run in of_row], students, jobs)
+    files = {name: _files(workspace, of_row) for name, of_row in runs.items()}
     report = _markdown(workspace, rows, files, folds, seeds)
     write_text(workspace.reports_dir / "ablation.md", report)
     return report
+
+
+def _files(workspace: Workspace, runs: Sequence[StudentRun]) -> dict[DecodeMode, list[Path]]:
+    """Decode mode -> the results of all runs of a row."""
+    results = [run.results(workspace) for run in runs]
+    return {mode: [paths[mode] for paths in results] for mode in results[0]}
 
 
 def _markdown(

@@ -24,8 +24,7 @@ from kdspeech.config import Recipe
 from kdspeech.dumps.store import open_store
 from kdspeech.errors import ConfigError, KdspeechError
 from kdspeech.evaluation.baselines import teacher_answers
-from kdspeech.evaluation.evaluate import results_path
-from kdspeech.evaluation.loso import FoldScores, StudentSystem, train_and_evaluate_all
+from kdspeech.evaluation.student_runs import FoldScores, StudentRun, StudentSystem, train_and_evaluate_all
 from kdspeech.files import write_json, write_text
 from kdspeech.heads import of_mode, taught_heads
 from kdspeech.recipe_file import load_recipe
@@ -100,7 +99,9 @@ def run(
     """
     systems = {name: system for name, system in systems_of(mode).items() if name in names}
     _check_all_heads(recipe, systems)
-    scores = train_and_evaluate_all(workspace, recipe, students, folds, list(systems.values()), seeds, jobs)
+    runs = [StudentRun(recipe, fold, system, seed) for seed in seeds for fold in folds for system in systems.values()]
+    decoded = train_and_evaluate_all(workspace, runs, students, jobs)
+    scores = {(run.held_out, run.system, run.seed): of_run for run, of_run in zip(runs, decoded, strict=True)}
     macros = {
         name: {decode: _macro(scores, system, folds, seeds, decode) for decode in workspace.table_modes}
         for name, system in systems.items()
@@ -111,7 +112,7 @@ def run(
             a, b = (
                 _vote_files(workspace, folds, claim.decode_mode)
                 if name == VOTE
-                else _student_files(workspace, recipe, systems[name], folds, seeds, claim.decode_mode)
+                else [run.results(workspace)[claim.decode_mode] for run in runs if run.system == systems[name]]
                 for name in (claim.a, claim.b)
             )
             found.append((claim, compare(a, b, reference=workspace.manifest_path)))
@@ -150,22 +151,6 @@ def _macro(
 ) -> list[float]:
     """WRA %, the mean over speakers, of each seed."""
     return [_mean([scores[fold, system, seed][decode_mode].wra for fold in folds]) for seed in seeds]
-
-
-def _student_files(
-    workspace: Workspace,
-    recipe: Recipe,
-    system: StudentSystem,
-    folds: Sequence[str],
-    seeds: Sequence[int],
-    decode_mode: DecodeMode,
-) -> list[Path]:
-    variant = system.supervision.variant(system.mode)
-    return [
-        results_path(workspace.run_dir(recipe.name, fold, variant, seed), decode_mode)
-        for fold in folds
-        for seed in seeds
-    ]
 
 
 def _vote_files(workspace: Workspace, folds: Sequence[str], decode_mode: DecodeMode) -> list[Path]:

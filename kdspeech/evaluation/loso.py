@@ -4,8 +4,6 @@ Only composition: what is done is skipped, and what is half done is continued, b
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from kdspeech import console
 from kdspeech.choices import MODES, DecodeMode, Mode
@@ -15,48 +13,20 @@ from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.dumps.store import open_store
 from kdspeech.errors import KdspeechError
 from kdspeech.evaluation.baselines import teacher_baselines
-from kdspeech.evaluation.evaluate import evaluate, results_path
 from kdspeech.evaluation.loso_page import write_loso_page
 from kdspeech.evaluation.loso_table import LosoRow, LosoTable
+from kdspeech.evaluation.student_runs import FoldScores, StudentRun, StudentSystem, train_and_evaluate_all
 from kdspeech.evaluation.zero_shot import zero_shot
-from kdspeech.fanout import default_jobs, run_jobs
-from kdspeech.files import count_lines, write_json, write_text
-from kdspeech.heads import of_mode, taught_heads, untaught
+from kdspeech.files import write_json, write_text
 from kdspeech.model_folders.pretrained import resolve_encoder
-from kdspeech.model_folders.runs import RunFolder
 from kdspeech.model_folders.teacher_folder import CARD_NAME
 from kdspeech.protocols import DecodableStudents, TeacherFamily
 from kdspeech.scoring.score import Scores
-from kdspeech.supervision import ALL_LABELS, Supervision
+from kdspeech.supervision import Supervision
 from kdspeech.teaching.all_teachers import AllTeachers
 from kdspeech.teaching.train_teachers import teachers_of_other_settings, train_teachers
 from kdspeech.training.loggers import check_wandb
-from kdspeech.training.train import train
 from kdspeech.workspace import Workspace
-
-FoldScores = dict[DecodeMode, Scores]
-
-_MODE_NAMES: Mapping[Mode, str] = {
-    "labels": "labels-only student",
-    "decoder-kd": "decoder-kd student",
-    "ctc-kd": "ctc-kd student",
-}
-
-
-@dataclass(frozen=True)
-class StudentSystem:
-    """One row of students: how they learn, and what they may read."""
-
-    mode: Mode
-    supervision: Supervision = ALL_LABELS
-
-    @property
-    def name(self) -> str:
-        """The row's heading."""
-        share = self.supervision.label_share
-        labels = "" if share == 1 else f", {100 * share:g} % of the labels"
-        adapted = ", adapted to unlabelled audio (transductive)" if self.supervision.adapt else ""
-        return f"{_MODE_NAMES[self.mode]}{labels}{adapted}"
 
 
 def loso(
@@ -109,101 +79,18 @@ def loso(
     systems = [StudentSystem(mode) for mode in MODES if mode in modes]
     if adapt:
         systems += [StudentSystem(system.mode, Supervision(adapt=True)) for system in systems]
-    student_scores = train_and_evaluate_all(workspace, recipe, students, folds, systems, [seed], jobs, force, wandb)
-    table = _make_table(workspace, recipe, teachers, folds, student_scores, seed, others)
+    runs = [StudentRun(recipe, fold, system, seed) for fold in folds for system in systems]
+    found = train_and_evaluate_all(workspace, runs, students, jobs, force, wandb)
+    scores = {(run.held_out, run.system): of_run for run, of_run in zip(runs, found, strict=True)}
+    rows = [
+        LosoRow(system.name, {fold: scores[fold, system] for fold in folds}, system.supervision.adapt)
+        for system in systems
+    ]
+    table = _make_table(workspace, recipe, teachers, folds, rows, seed, others)
     write_json(workspace.reports_dir / "loso.json", table.to_dict())
     write_text(workspace.reports_dir / "loso.md", table.to_markdown())
     write_loso_page(workspace.reports_dir / "loso.html", table)
     return table
-
-
-def train_and_evaluate_all(
-    workspace: Workspace,
-    recipe: Recipe,
-    students: DecodableStudents,
-    folds: Sequence[str],
-    systems: Sequence[StudentSystem],
-    seeds: Sequence[int],
-    jobs: int | None = None,
-    force: bool = False,
-    wandb: bool = False,
-) -> dict[tuple[str, StudentSystem, int], FoldScores]:
-    """Trains and decodes students side by side; by held-out speaker, system and seed.
-
-    Those that are done are read here; only the others get a process.
-    """
-    runs = [(fold, system, seed) for seed in seeds for fold in folds for system in systems]
-    arguments = {
-        (fold, system, seed): (workspace.root, fold, system, recipe, students, seed, force, wandb)
-        for fold, system, seed in runs
-    }
-    done = [] if force else [run for run in runs if _is_done(workspace, recipe, *run)]
-    missing = [run for run in runs if run not in done]
-    with console.silenced():
-        scores = {run: train_and_evaluate(*arguments[run]) for run in done}
-    if done:
-        console.remark(f"{len(done)} of {len(runs)} students are trained and decoded: read.")
-    if missing:
-        logs = [_run_folder(workspace, recipe, *run).metrics_path for run in missing]
-        found = run_jobs(
-            train_and_evaluate,
-            [arguments[run] for run in missing],
-            "Training students, epochs",
-            workspace.root / "logs" / "loso",
-            jobs or default_jobs(len(missing)),
-            counter=(
-                len(missing) * sum(stage.epochs for stage in recipe.stages),
-                lambda: sum(count_lines(log) for log in logs),
-            ),
-        )
-        scores |= dict(zip(missing, found, strict=True))
-    return {run: scores[run] for run in runs}
-
-
-def _run_folder(workspace: Workspace, recipe: Recipe, fold: str, system: StudentSystem, seed: int) -> RunFolder:
-    return RunFolder(workspace.run_dir(recipe.name, fold, system.supervision.variant(system.mode), seed))
-
-
-def _is_done(workspace: Workspace, recipe: Recipe, fold: str, system: StudentSystem, seed: int) -> bool:
-    """Whether the files are there; `train` and `evaluate` see whether they are of these settings."""
-    run = _run_folder(workspace, recipe, fold, system, seed)
-    decode_modes = _decode_modes(workspace, recipe, system.mode)
-    return run.is_finished and all(results_path(run.path, decode_mode).exists() for decode_mode in decode_modes)
-
-
-def _decode_modes(workspace: Workspace, recipe: Recipe, mode: Mode) -> list[DecodeMode]:
-    """Those of the table whose heads are taught."""
-    heads = taught_heads(of_mode(recipe.stages, mode))
-    return [decode_mode for decode_mode in workspace.table_modes if not untaught(decode_mode, heads)]
-
-
-def train_and_evaluate(
-    root: Path,
-    held_out: str,
-    system: StudentSystem,
-    recipe: Recipe,
-    students: DecodableStudents,
-    seed: int,
-    force: bool,
-    wandb: bool = False,
-) -> FoldScores:
-    """One fold's student, trained, and decoded by the heads it was taught; a job of its own, so it takes a path."""
-    workspace = Workspace(root)
-    run = train(
-        workspace,
-        held_out,
-        system.mode,
-        recipe=recipe,
-        students=students,
-        supervision=system.supervision,
-        seed=seed,
-        force=force,
-        wandb=wandb,
-    )
-    return {
-        decode_mode: evaluate(workspace, run, decode_mode, students=students, force=force).scores
-        for decode_mode in _decode_modes(workspace, recipe, system.mode)
-    }
 
 
 def _make_table(
@@ -211,7 +98,7 @@ def _make_table(
     recipe: Recipe,
     teachers: TeacherFamily,
     folds: Sequence[str],
-    student_scores: Mapping[tuple[str, StudentSystem, int], FoldScores],
+    students: Sequence[LosoRow],
     seed: int,
     other_teachers: Sequence[str],
 ) -> LosoTable:
@@ -233,10 +120,8 @@ def _make_table(
         LosoRow("mean single teacher", _each(baselines, lambda b: b.mean_single)),
         LosoRow("best single teacher (oracle)", _each(baselines, lambda b: b.singles[b.best_single])),
         LosoRow("teacher vote", _each(baselines, lambda b: b.vote)),
+        *students,
     ]
-    for system in dict.fromkeys(system for _, system, _ in student_scores):
-        scores = {fold: student_scores[fold, system, seed] for fold in folds}
-        rows.append(LosoRow(system.name, scores, system.supervision.adapt))
     return LosoTable(
         folds=tuple(folds),
         num_utterances={fold: len(utterances) for fold, utterances in test.items()},

@@ -1,12 +1,15 @@
 """The table of ablations: its rows are runnable, and each is compared with what has one ingredient more."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.errors import ConfigError
+from kdspeech.fanout import run_jobs
 from kdspeech.lexicon import Lexicon
 from kdspeech.vocabulary import Vocabulary
 from tests.doubles import FakeStudents, FakeTeachers, add_teacher, make_workspace
@@ -81,7 +84,15 @@ def test_a_row_says_what_it_hears_and_which_heads_it_teaches(
     recipe = rows[0].recipe(RECIPE, short)
     dump_teachers(workspace, ["all"], recipe=recipe, teachers=FakeTeachers(), jobs=1)
     monkeypatch.setattr(script, "students", FakeStudents(LEXICON))
+    queues: list[list[str]] = []
+
+    def watched(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], *others: Any, **named: Any) -> Any:
+        queues.append([run.recipe.name.removeprefix(RECIPE) for _, run, *_ in arguments])
+        return run_jobs(function, arguments, *others, **named)
+
+    monkeypatch.setattr("kdspeech.evaluation.student_runs.run_jobs", watched)
     report = script.run(workspace, RECIPE, rows, ["anna"], [0], short, jobs=1)
+    assert queues == [["", "+less", "+deaf", ""]]  # one queue for all rows: no core waits for the last fold of a row
     equal = "100.0 | 0.0 (0.0 to 0.0)"
     assert "| full | 100.0 | – | 100.0 | – | 100.0 | – |" in report
     assert f"| less (against full) | {equal} | {equal} | {equal} |" in report

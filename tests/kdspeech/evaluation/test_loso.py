@@ -104,10 +104,10 @@ def test_done_folds_are_read_and_only_the_others_get_a_job(
     jobs: list[list[str]] = []
 
     def counted(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], *others: Any, **named: Any) -> Any:
-        jobs.append([argument[1] for argument in arguments])  # whom they hold out
+        jobs.append([run.held_out for _, run, *_ in arguments])
         return run_jobs(function, arguments, *others, **named)
 
-    monkeypatch.setattr("kdspeech.evaluation.loso.run_jobs", counted)
+    monkeypatch.setattr("kdspeech.evaluation.student_runs.run_jobs", counted)
     first = run_loso(workspace, students, modes=["labels"])
     built = students.built
     capsys.readouterr()
