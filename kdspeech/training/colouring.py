@@ -8,6 +8,7 @@ Shapes: N samples, F frequencies.
 
 import numpy as np
 import soxr
+from scipy.fft import next_fast_len
 
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.config import ChannelConfig, ColouringConfig
@@ -50,7 +51,7 @@ def transmit(signal: np.ndarray, num_speech: int, config: ChannelConfig, rng: np
     signal = signal.astype(np.float64)
     if rng.random() < config.reverb_share:
         signal = echo(signal, rng.uniform(*config.reverb_s), rng.uniform(*_ECHO_SHARE), rng)
-    signal = filter_by_gain(signal, channel_gain_db(len(signal), config, rng))
+    signal = filter_by_gain(signal, channel_gain_db(fast_length(len(signal)), config, rng))
     power = np.sum(signal**2) / num_speech  # what the channel left of it
     noise = coloured_noise(len(signal), rng.uniform(*_NOISE_SLOPES), rng)
     signal = signal + noise * np.sqrt(power) * 10 ** (-rng.uniform(*config.snr_db) / 20)
@@ -76,7 +77,7 @@ def echo(signal: np.ndarray, decay_s: float, share: float, rng: np.random.Genera
     tail = rng.standard_normal(num_taps) * 10 ** (-3 * np.arange(num_taps) / num_taps)
     response = share * tail / np.sqrt(np.sum(tail**2))
     response[0] = 1.0  # the direct sound
-    size = len(signal) + num_taps
+    size = fast_length(len(signal) + num_taps)
     return np.fft.irfft(np.fft.rfft(signal, size) * np.fft.rfft(response, size), size)[: len(signal)]
 
 
@@ -94,13 +95,22 @@ def channel_gain_db(num_samples: int, config: ChannelConfig, rng: np.random.Gene
 
 
 def filter_by_gain(signal: np.ndarray, gain_db: np.ndarray) -> np.ndarray:
-    """signal [N], gain_db [F] -> [N]; linear phase, so that nothing is delayed."""
-    return np.fft.irfft(np.fft.rfft(signal) * 10 ** (gain_db / 20), len(signal))
+    """signal [N], gain_db [F] of a spectrum of `fast_length(N)` samples -> [N]; linear phase: nothing is delayed."""
+    size = fast_length(len(signal))
+    return np.fft.irfft(np.fft.rfft(signal, size) * 10 ** (gain_db / 20), size)[: len(signal)]
+
+
+def fast_length(num_samples: int) -> int:
+    """The next number of samples whose Fourier transform is fast; large prime factors make it eight times as slow."""
+    length: int = next_fast_len(num_samples, real=True)
+    return length
 
 
 def coloured_noise(num_samples: int, slope: float, rng: np.random.Generator) -> np.ndarray:
     """Noise [N] of power 1 whose spectrum falls as 1/f^slope."""
-    frequencies = np.fft.rfftfreq(num_samples, 1 / SAMPLE_RATE)
+    size = fast_length(num_samples)
+    frequencies = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
     frequencies[0] = frequencies[min(1, len(frequencies) - 1)]  # no division by 0 Hz
-    noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(num_samples)) * frequencies ** (-slope / 2), num_samples)
+    spectrum = np.fft.rfft(rng.standard_normal(size)) * frequencies ** (-slope / 2)
+    noise = np.fft.irfft(spectrum, size)[:num_samples]
     return np.asarray(noise / (np.sqrt(np.mean(noise**2)) + _TINY))

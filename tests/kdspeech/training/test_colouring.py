@@ -110,6 +110,31 @@ def test_an_echo_comes_after_the_sound_and_has_its_share() -> None:
     assert np.sum(heard[1001:1400] ** 2) > 100 * np.sum(heard[2200:2600] ** 2)
 
 
+@pytest.mark.parametrize("num_samples", [4000, 3989])  # 3989 is prime: transformed at another length than its own
+def test_an_echo_is_the_convolution_with_the_room(num_samples: int) -> None:
+    signal = white()[:num_samples].astype(np.float64)
+    click = np.zeros(num_samples)
+    click[0] = 1.0
+    room = echo(click, decay_s=0.1, share=0.5, rng=np.random.default_rng(3))
+    heard = echo(signal, decay_s=0.1, share=0.5, rng=np.random.default_rng(3))
+    np.testing.assert_allclose(heard, np.convolve(signal, room)[:num_samples], atol=1e-9)
+
+
+@pytest.mark.parametrize("num_samples", [2, 3989, 4000])
+def test_a_channel_leaves_every_length_as_it_is(num_samples: int) -> None:
+    config = ChannelConfig(reverb_share=1.0, telephone_share=1.0)
+    heard = transmit(white()[:num_samples], num_samples, config, np.random.default_rng(0))
+    assert heard.shape == (num_samples,)
+    assert np.isfinite(heard).all()
+
+
+def test_noise_of_any_length_is_as_loud_from_end_to_end() -> None:
+    rows = np.stack([coloured_noise(3989, 1.0, np.random.default_rng(seed)) for seed in range(300)])
+    power = np.mean(rows**2, axis=0)  # at each sample, over the draws
+    ends = np.concatenate([power[:50], power[-50:]])
+    assert np.mean(ends) == pytest.approx(np.mean(power[1000:-1000]), rel=0.1)
+
+
 def test_a_channel_moves_nothing_in_time() -> None:
     """Teachers' frames stay where they are: click for click, whatever the room, the equaliser and the telephone do."""
     clicks = np.zeros(SAMPLE_RATE // 2, dtype=np.float32)
