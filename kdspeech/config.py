@@ -148,10 +148,13 @@ class StudentConfig(Strict):
     decoder_feed_forward: int = 384
     decoder_dropout: float = 0.1
     spec_augment: dict[str, Any] | None = None  # keyword arguments of NeMo's SpectrogramAugmentation
+    # A factor on an utterance's frequencies, drawn anew whenever it is learnt from; 1.1: a shorter vocal tract.
+    vocal_tract: tuple[PositiveFloat, PositiveFloat] | None = _later(None)
     intermediate_layer: int | None = Field(None, ge=1)  # of the encoder: a second CTC head hears it while training
 
     @model_validator(mode="after")
     def _one_encoder(self) -> "StudentConfig":
+        _with_ordered_ranges(self)
         if (self.encoder is None) == (self.encoder_config is None):
             raise ValueError("give either `encoder` (a checkpoint) or `encoder_config` (from scratch)")
         return self
@@ -189,12 +192,18 @@ class TrainingConfig(Strict):
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     precision: Literal["32-true", "bf16-mixed"] = "32-true"  # Lightning's names
     speeds: tuple[PositiveFloat, ...] = Field((1.0,), min_length=1)  # drawn for each utterance and epoch; 1.1 is faster
+    tempos: tuple[PositiveFloat, ...] = _later((1.0,), min_length=1)  # drawn beside the speed; pitch and formants stay
     audio_cache_mb: int = 1024  # decoded waveforms kept in memory
     save_top_k: int = Field(1, ge=1)  # checkpoints kept by validation score, best.ckpt among them
     ema_decay: float | None = Field(None, gt=0, lt=1)  # of the average of weights that is kept; None: the last step's
     frame_kl: FrameKlConfig | None = None  # None: the frames around the teachers' spikes, each with its own
     colouring: ChannelConfig | None = None  # of each utterance, drawn anew every epoch; None: as recorded
     speakers: Literal["all", "first"] = _later("all")  # whose recordings are heard; as many steps either way
+
+    @property
+    def fastest(self) -> float:
+        """The smallest part of its length to which a recording is played, as what it is divided by."""
+        return max(self.speeds) * max(self.tempos)
 
 
 class VoicesConfig(Strict):

@@ -17,10 +17,11 @@ from torch import nn
 
 from kdspeech import console
 from kdspeech.audio import SAMPLE_RATE, WINDOW_SIZE_S, WINDOW_STRIDE_S
-from kdspeech.config import StudentConfig
+from kdspeech.config import Range, StudentConfig
 from kdspeech.errors import ConfigError, KdspeechError, VocabularyError
 from kdspeech.protocols import Encoded
 from kdspeech.students.nemo_import import quiet_nemo
+from kdspeech.students.vocal_tract import band_centres_hz, draw_factors, warp_bands
 from kdspeech.vocabulary import Vocabulary
 
 MEAN_NORMALIZED = "mean"  # as `normalize` in a preprocessor's settings, beside NeMo's own values
@@ -28,7 +29,7 @@ _COUNTABLE_SUBSAMPLINGS = ("striding", "dw_striding")
 
 
 class MelEncoder(nn.Module):
-    """Log-mel features (normalised per utterance), SpecAugment while training, and a NeMo Conformer.
+    """Log-mel features (normalised per utterance), varied while training, and a NeMo Conformer.
 
     Padding never changes an output: samples after an utterance's length are set to zero first.
     """
@@ -42,9 +43,16 @@ class MelEncoder(nn.Module):
         spec_augment: nn.Module | None,
         encoder: nn.Module,
         intermediate_layer: int | None = None,
+        vocal_tract: Range | None = None,
     ) -> None:
-        """`intermediate_layer` (from 1) is the layer whose states come out beside the last one's."""
+        """Puts the parts together.
+
+        Args:
+            intermediate_layer: (from 1) whose states come out beside the last one's.
+            vocal_tract: smallest and largest factor on an utterance's frequencies while training.
+        """
         super().__init__()
+        self._vocal_tract = vocal_tract
         self._intermediate_layer = intermediate_layer
         self.preprocessor, self.encoder, self.spec_augment = preprocessor, encoder, spec_augment
         featurizer = self.preprocessor.featurizer
@@ -73,6 +81,9 @@ class MelEncoder(nn.Module):
         """waveforms [B, N], lengths int64 [B] -> states [B, T, D]; states after an utterance's end are zero."""
         inside = torch.arange(waveforms.shape[1], device=waveforms.device) < lengths[:, None]  # [B, N]
         features, num_features = self.preprocessor(input_signal=waveforms.masked_fill(~inside, 0.0), length=lengths)
+        if self.training and self._vocal_tract is not None:
+            factors = draw_factors(len(features), self._vocal_tract).to(features.device)
+            features = warp_bands(features, band_centres_hz(self.preprocessor.featurizer.fb), factors)
         if self.training and self.spec_augment is not None:
             features = self.spec_augment(input_spec=features, length=num_features)
         with self._captured() as captured:
@@ -138,8 +149,13 @@ def build_encoder(config: StudentConfig, vocabulary: Vocabulary) -> StartingPoin
         preprocessor = _construct("student.preprocessor_config", preprocessor_class(features), features)
         settings = {"feat_in": features["features"], **(config.encoder_config or {})}
         encoder = _construct("student.encoder_config", ConformerEncoder, settings)
-        mel_encoder = MelEncoder(preprocessor, _spec_augment(config), encoder, config.intermediate_layer)
+        mel_encoder = _mel_encoder(preprocessor, encoder, config)
         return StartingPoint(mel_encoder, config)
+
+
+def _mel_encoder(preprocessor: nn.Module, encoder: nn.Module, config: StudentConfig) -> MelEncoder:
+    """With what the recipe does to features while training."""
+    return MelEncoder(preprocessor, _spec_augment(config), encoder, config.intermediate_layer, config.vocal_tract)
 
 
 def preprocessor_settings(config: StudentConfig) -> dict[str, Any]:
@@ -199,7 +215,7 @@ def _from_checkpoint(config: StudentConfig, vocabulary: Vocabulary) -> StartingP
         }
     )
     _remark_on_features(config, _plain(model.cfg.preprocessor), source)
-    mel_encoder = MelEncoder(preprocessor, _spec_augment(config), encoder, config.intermediate_layer)
+    mel_encoder = _mel_encoder(preprocessor, encoder, config)
     head = _ctc_projection(model)
     if head is None or not _same_vocabulary(model, vocabulary):
         return StartingPoint(mel_encoder, rebuilt)

@@ -136,12 +136,12 @@ def _time_is_up(started: float, busy: float) -> bool:
 
 
 def _fresh_student(case: Case) -> Any:
-    """As the run started, without SpecAugment and the decoder's dropout; from random weights if its start is gone."""
+    """As the run started, without augmentation and the decoder's dropout; from random weights if its start is gone."""
     try:
         config = resolve_student(case.workspace, case.recipe.student)
     except KdspeechError:
         config = StudentConfig.model_validate(read_json(case.run.student_path))
-    plain = config.model_copy(update={"spec_augment": None, "decoder_dropout": 0.0})
+    plain = config.model_copy(update={"spec_augment": None, "vocal_tract": None, "decoder_dropout": 0.0})
     return case.students.build_student(plain, case.workspace.vocabulary, case.config["seed"])
 
 

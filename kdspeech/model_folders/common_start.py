@@ -20,7 +20,7 @@ from kdspeech.vocabulary import Vocabulary
 START_NAME = "start.json"  # the settings that a start was made from
 _INITIAL_ID = "initial"  # its teacher_id
 _NO_SHARED_WEIGHTS = {"intermediate_layer": None}  # a head that only a student's training listens to: not the teachers'
-_NO_WEIGHTS = ("spec_augment", "decoder_dropout")  # settings by which a student may differ from its teachers
+_NO_WEIGHTS = ("spec_augment", "vocal_tract", "decoder_dropout")  # in which a student may differ from its teachers
 
 
 def make_common_start(

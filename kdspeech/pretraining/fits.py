@@ -38,7 +38,8 @@ def encoder_recipe(recipe: Recipe, student: StudentConfig, config: PretrainingCo
         losses={"labels": {"ctc": 1.0}},
     )
     # The corpus holds many speeds and channels already; how a student learns people's speech decides nothing here.
-    training = {"batch_size": config.encoder.batch_size, "speeds": (1.0,), "ema_decay": None, "colouring": None}
+    plain = {"speeds": (1.0,), "tempos": (1.0,), "ema_decay": None, "colouring": None}
+    training = {"batch_size": config.encoder.batch_size, **plain}
     return recipe.model_copy(
         update={"student": student, "stages": (stage,), "training": recipe.training.model_copy(update=training)}
     )

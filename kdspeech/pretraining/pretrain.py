@@ -55,7 +55,7 @@ class Plan:
         encoder_config = recipe.pretraining.encoder_config or recipe.student.encoder_config
         if encoder_config is None:
             raise ConfigError(f"recipe {recipe.name} does not describe an encoder: add pretraining.encoder_config.")
-        update = {"encoder": None, "encoder_config": encoder_config, "decoder_layers": 0}
+        update = {"encoder": None, "encoder_config": encoder_config, "decoder_layers": 0, "vocal_tract": None}
         return cls(recipe, recipe.pretraining, recipe.student.model_copy(update=update), seed)
 
     def settings(self, workspace: Workspace) -> dict[str, Any]:

@@ -162,7 +162,7 @@ class Collator:
                 covered.append(False)
                 continue
             log_probs, mask = frame_rows(self._targets, utt_id)
-            step = self._grid.rows_per_frame * item.speed
+            step = self._grid.rows_per_frame * item.pace
             rows.append(torch.from_numpy(map_frames(log_probs, num_frames, step)))
             masks.append(torch.from_numpy(map_frames(mask, num_frames, step)))
             covered.append(self._targets[utt_id].counts)

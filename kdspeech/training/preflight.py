@@ -46,5 +46,5 @@ def check_frames(
         faster = f" at {speed:g} times the speed" if speed != 1.0 else ""
         raise RunError(
             f"{len(faults)} utterances are too short for CTC{faster}: {'; '.join(faults[:8])}. Leave them out of the "
-            "manifest, or lower student.encoder_config.subsampling_factor or training.speeds."
+            "manifest, or lower student.encoder_config.subsampling_factor, training.speeds or training.tempos."
         )

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, Sampler
 
 from kdspeech.audio import SAMPLE_RATE, load_audio
 from kdspeech.config import ChannelConfig
+from kdspeech.simulation.timing import stretch
 from kdspeech.targets.pseudo_labels import PseudoLabel
 from kdspeech.training.colouring import transmit
 from kdspeech.utterance import Utterance
@@ -26,6 +27,7 @@ class Draw(NamedTuple):
     number: int  # in the dataset
     speed: float  # 1.1 is shorter and higher
     seed: tuple[int, ...] = ()  # of the epoch; with `number` it decides what else is drawn for the utterance
+    tempo: float = 1.0  # beside the speed; 1.1 is shorter and as high
 
 
 class Item(NamedTuple):
@@ -35,7 +37,7 @@ class Item(NamedTuple):
     waveform: np.ndarray  # float32 [N]
     token_ids: list[int]
     weight: float = 1.0  # of what is learnt from the tokens
-    speed: float = 1.0  # at which it is played
+    pace: float = 1.0  # how many times as long the recording is: speed times tempo
 
 
 class AudioCache:
@@ -47,23 +49,28 @@ class AudioCache:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._num_bytes = 0
-        self._waveforms: dict[tuple[str, float], np.ndarray] = {}
+        self._waveforms: dict[tuple[str, float, float], np.ndarray] = {}
 
-    def load(self, path: str, speed: float = 1.0) -> np.ndarray:
+    def load(self, path: str, speed: float = 1.0, tempo: float = 1.0) -> np.ndarray:
         """The recording played at `speed`, by resampling (Ko et al. 2015): tempo, pitch and formants move together.
 
+        Args:
+            tempo: beside it, by WSOLA: pitch and formants stay.
+
         Returns:
-            float32 [N / speed].
+            float32 [N / speed / tempo].
 
         Raises:
             AudioError: the recording cannot be used.
         """
-        key = (path, speed)
+        key = (path, speed, tempo)
         if key in self._waveforms:
             return self._waveforms[key]
         waveform = load_audio(path)
         if speed != 1.0:
             waveform = soxr.resample(waveform, SAMPLE_RATE * speed, SAMPLE_RATE, quality="HQ").astype(np.float32)
+        if tempo != 1.0:
+            waveform = stretch(waveform, tempo)
         if self._num_bytes + waveform.nbytes <= self._max_bytes:
             self._num_bytes += waveform.nbytes
             self._waveforms[key] = waveform
@@ -98,14 +105,15 @@ class UtteranceDataset(Dataset[Item]):
 
     def __getitem__(self, draw: Draw) -> Item:
         utterance = self._utterances[draw.number]
-        waveform = self._cache.load(utterance.audio_filepath, draw.speed)
+        waveform = self._cache.load(utterance.audio_filepath, draw.speed, draw.tempo)
         if self._colouring is not None:
             rng = np.random.default_rng([*draw.seed, draw.number])
             waveform = transmit(waveform, len(waveform), self._colouring, rng)
+        pace = draw.speed * draw.tempo
         if utterance.text:
-            return Item(utterance, waveform, self._token_ids[draw.number], speed=draw.speed)
+            return Item(utterance, waveform, self._token_ids[draw.number], pace=pace)
         label = self._pseudo_labels.get(utterance.utt_id, PseudoLabel("", 0.0))
-        return Item(utterance, waveform, self._vocabulary.encode(label.text), label.weight, draw.speed)
+        return Item(utterance, waveform, self._vocabulary.encode(label.text), label.weight, pace)
 
 
 class EpochBatches(Sampler[list[Draw]]):
@@ -118,11 +126,12 @@ class EpochBatches(Sampler[list[Draw]]):
         seed: int,
         speeds: Sequence[float] = (1.0,),
         shuffle: bool = True,
+        tempos: Sequence[float] = (1.0,),
     ) -> None:
         self._durations = np.array([u.duration for u in utterances])  # seconds
         self._batch_size = batch_size
         self._seed = seed
-        self._speeds = np.array(speeds)
+        self._speeds, self._tempos = np.array(speeds), np.array(tempos)
         self._shuffle = shuffle
         self._epoch = 0
 
@@ -143,13 +152,20 @@ class EpochBatches(Sampler[list[Draw]]):
         count = len(self._durations)
         speeds = generator.choice(self._speeds, size=count) if self._shuffle else np.ones(count)
         order = generator.permutation(count) if self._shuffle else np.arange(count)
+        tempos = self._draw_tempos(count)
         pool = self._batch_size * _POOL_BATCHES
         batches: list[np.ndarray] = []
         for start in range(0, count, pool):
             part = order[start : start + pool]
-            part = part[np.argsort((self._durations / speeds)[part], kind="stable")]
+            part = part[np.argsort((self._durations / speeds / tempos)[part], kind="stable")]
             batches += [part[at : at + self._batch_size] for at in range(0, len(part), self._batch_size)]
         sequence = generator.permutation(len(batches)) if self._shuffle else np.arange(len(batches))
         for number in sequence:
             seed = (self._seed, self._epoch)
-            yield [Draw(int(index), float(speeds[index]), seed) for index in batches[number]]
+            yield [Draw(int(i), float(speeds[i]), seed, float(tempos[i])) for i in batches[number]]
+
+    def _draw_tempos(self, count: int) -> np.ndarray:
+        """[count], from a stream of their own: where there is but one, everything else is drawn as it was without."""
+        if not self._shuffle:
+            return np.ones(count)
+        return np.random.default_rng([self._seed, self._epoch, 1]).choice(self._tempos, size=count)

@@ -87,7 +87,7 @@ def make_labeller(
     counted = [u for u in (*labelled, *elsewhere, *unlabelled) if u.text or u.speaker in known]
     asked = [*unlabelled, *(u for u in elsewhere if u.speaker in known and not u.text)]
     teachers = read_word_posteriors(open_store(workspace), cards, asked, lexicon, config, who) if cards else None
-    fits = _fits(asked, lexicon, workspace.vocabulary, student, max(recipe.training.speeds))
+    fits = _fits(asked, lexicon, workspace.vocabulary, student, recipe.training.fastest)
 
     def word_of(u: Utterance) -> str:
         if u.text or teachers is None:

@@ -139,7 +139,7 @@ class StageRunner:
     def _run_stage(self, index: int, state: Mapping[str, Any] | None) -> None:
         task, stage, training = self._task, self._task.recipe.stages[index], self._task.recipe.training
         order_seed = epoch_seed(task.seed, index, 0)
-        batches = EpochBatches(self._utterances, task.batch_size, order_seed, training.speeds)
+        batches = EpochBatches(self._utterances, task.batch_size, order_seed, training.speeds, tempos=training.tempos)
         config = task.recipe.targets
         temperature = task.targets.temperature if task.targets is not None else config.temperature
         plan = StagePlan(

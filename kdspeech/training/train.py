@@ -291,9 +291,9 @@ def _prove_fold(
 
 
 def _check_data(task: TrainingTask, student: Any) -> None:
-    speeds, vocabulary = task.recipe.training.speeds, task.vocabulary
+    vocabulary = task.vocabulary
     check_targets(task.train, task.targets or {}, task.needs_frame_targets, task.needs_position_targets)
     heard = [u for u in task.unlabelled if u.utt_id not in task.without_targets]
     check_targets(heard, task.targets or {}, task.needs_frame_targets, positions=False)
-    check_frames(task.train, vocabulary, student.num_frames, max(speeds))
+    check_frames(task.train, vocabulary, student.num_frames, task.recipe.training.fastest)
     check_frames(task.valid, vocabulary, student.num_frames, 1.0)

@@ -11,13 +11,20 @@ _SMALL = "conformer_xs_from_speechbrain"
 def test_settings_that_came_later_are_not_written_at_their_default() -> None:
     plain, changed = load_recipe(_SMALL), load_recipe(_SMALL, ("targets.who=own", "training.speakers=first"))
     assert "who" not in plain.targets.model_dump()
-    assert "speakers" not in plain.training.model_dump(mode="json")
+    assert not {"speakers", "tempos"} & set(plain.training.model_dump(mode="json"))
+    assert "vocal_tract" not in plain.student.model_dump()
     assert changed.targets.model_dump()["who"] == "own"
     assert changed.training.model_dump(mode="json")["speakers"] == "first"
 
 
 def test_a_recipe_that_differs_by_a_field_is_another_value() -> None:
     assert load_recipe(_SMALL, ("training.batch_size=8",)) != load_recipe(_SMALL)
+
+
+def test_the_fastest_a_recording_is_played_is_the_highest_speed_at_the_highest_tempo() -> None:
+    recipe = load_recipe(_SMALL, ("training.speeds=[0.5,2.0]", "training.tempos=[1.25,0.8]"))
+    assert recipe.training.fastest == 2.5
+    assert load_recipe(_SMALL).training.fastest == 1.1
 
 
 @pytest.mark.parametrize(
@@ -30,6 +37,8 @@ def test_a_recipe_that_differs_by_a_field_is_another_value() -> None:
         ("student.encoder=x.nemo", "student"),
         ("targets.who=nobody", "targets.who"),
         ("targets.min_agreement=2", "targets.min_agreement"),
+        ("student.vocal_tract=[0,1.1]", "student.vocal_tract"),
+        ("training.tempos=[]", "training.tempos"),
         ("no-equals-sign", "no-equals-sign"),
     ],
 )
@@ -85,7 +94,7 @@ def test_the_described_encoder_is_found_wherever_it_stands() -> None:
     assert pretrained.starting_from("x.nemo").encoder_config is None
 
 
-@pytest.mark.parametrize("name", ["pretraining.voices.rate", "pretraining.colouring.snr_db"])
+@pytest.mark.parametrize("name", ["pretraining.voices.rate", "pretraining.colouring.snr_db", "student.vocal_tract"])
 def test_a_range_that_is_upside_down_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="first value must not be above the second"):
         load_recipe("conformer_xs_from_pretrained", (f"{name}=[300,200]",))

@@ -48,7 +48,7 @@ def target(utt_id: str, num_frames: int, num_positions: int) -> Target:
 
 
 def test_targets_are_laid_onto_the_students_frames(vocabulary: Vocabulary) -> None:
-    items = [item(vocabulary, "a", "one", 20)._replace(speed=2.0), item(vocabulary, "b", "one", 40)]
+    items = [item(vocabulary, "a", "one", 20)._replace(pace=2.0), item(vocabulary, "b", "one", 40)]
     targets = {"a": target("a", 4, 3), "b": target("b", 5, 3)}
     collator = Collator(vocabulary, targets, FrameGrid(lambda lengths: lengths // 10, 1.0), positions=True)
     batch = collator(items)  # 2 student frames of 4 teacher frames, played twice as fast, and 4 of 5

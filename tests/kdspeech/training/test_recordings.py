@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from kdspeech.config import ChannelConfig
@@ -60,8 +61,6 @@ def test_every_speed_is_drawn_but_not_for_validation() -> None:
 
 
 def test_speed_shortens_the_waveform_and_raises_the_pitch(tmp_path: Path) -> None:
-    import soundfile
-
     time = np.arange(16_000) / 16_000
     soundfile.write(tmp_path / "tone.wav", np.sin(2 * np.pi * 400 * time), 16_000)
     faster = AudioCache(0).load(str(tmp_path / "tone.wav"), speed=1.25)
@@ -77,6 +76,29 @@ def test_cache_keeps_no_more_than_its_bytes(tmp_path: Path, write_wav: Callable[
     assert cache.load(first) is kept
     assert cache.load(second) is not refused
     np.testing.assert_array_equal(cache.load(second), refused)
+
+
+def test_tempos_are_drawn_beside_speeds_and_change_nothing_else() -> None:
+    plain = drawn(EpochBatches(UTTERANCES, 16, 0, (0.9, 1.1)), 2)
+    both = drawn(EpochBatches(UTTERANCES, 16, 0, (0.9, 1.1), tempos=(0.8, 1.25)), 2)
+    speeds = {draw.number: draw.speed for batch in plain for draw in batch}
+    assert {draw.number: draw.speed for batch in both for draw in batch} == speeds
+    assert {(draw.speed, draw.tempo) for batch in both for draw in batch} == {
+        (speed, tempo) for speed in (0.9, 1.1) for tempo in (0.8, 1.25)
+    }
+    unshuffled = EpochBatches(UTTERANCES, 16, 0, shuffle=False, tempos=(0.8,))
+    assert {draw.tempo for batch in unshuffled for draw in batch} == {1.0}
+
+
+def test_a_tempo_shortens_the_waveform_and_keeps_the_pitch(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    times_s = np.arange(16_000) / 16_000
+    soundfile.write(tmp_path / "tone.wav", 0.5 * np.sin(2 * np.pi * 400 * times_s), 16_000)
+    utterance = replace(UTTERANCES[0], audio_filepath=str(tmp_path / "tone.wav"), text="one")
+    found = UtteranceDataset([utterance], vocabulary, AudioCache(10**6))[Draw(0, 1.0, tempo=1.25)]
+    assert len(found.waveform) == 12_800
+    assert found.pace == 1.25
+    spectrum = np.abs(np.fft.rfft(found.waveform))
+    assert spectrum.argmax() * 16_000 / 12_800 == pytest.approx(400, abs=5)
 
 
 def test_dataset_joins_waveform_and_tokens(

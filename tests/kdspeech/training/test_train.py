@@ -150,15 +150,18 @@ def test_every_epoch_of_every_stage_is_drawn_anew(workspace: Workspace, monkeypa
         return original(self, draw)
 
     monkeypatch.setattr(UtteranceDataset, "__getitem__", listening)
-    run = fit(workspace, recipe=tiny_recipe(TWO_STAGES, speeds=(0.9, 1.0, 1.1)))
+    run = fit(workspace, recipe=tiny_recipe(TWO_STAGES, speeds=(0.9, 1.0, 1.1), tempos=(0.9, 1.1)))
     size = 18
     epochs = [
         [draw for draw in asked if draw.seed == seed] for seed in dict.fromkeys(d.seed for d in asked if d.seed[0])
     ]
     assert [sorted(draw.number for draw in epoch) for epoch in epochs] == [list(range(size))] * len(rows(run))
     assert len({tuple(draw.number for draw in epoch) for epoch in epochs}) == len(epochs)
-    speeds = [{draw.number: draw.speed for draw in epoch} for epoch in epochs]
-    assert sum(len({epoch[number] for epoch in speeds}) > 1 for number in range(size)) > size / 2
+    for paces in (
+        [{draw.number: draw.speed for draw in epoch} for epoch in epochs],
+        [{draw.number: draw.tempo for draw in epoch} for epoch in epochs],
+    ):
+        assert sum(len({epoch[number] for epoch in paces}) > 1 for number in range(size)) > size / 2
 
 
 def test_averaged_weights_are_validated_and_kept_and_the_next_stage_starts_from_them(
