@@ -109,6 +109,7 @@ class TargetConfig(Strict):
     # row, frames too, as if the i-th frames of two recordings said the same.
     over: Literal["recording", "label", "index"] = _later("recording")
     blank: Literal["mask", "delete"] = _later("mask")  # a class, and a mask of frames; or cut out of both sides' frames
+    align: bool = _later(False)  # the teachers' spikes are laid upon each other, by the transcript, before frames pool
 
     @model_validator(mode="after")
     def _composable(self) -> "TargetConfig":
@@ -118,6 +119,8 @@ class TargetConfig(Strict):
             raise ValueError("min_agreement needs several teachers on a recording; with who=own one speaks alone")
         if self.over != "recording" and self.switch:
             raise ValueError(f"switch lets one teacher speak on a recording, over={self.over} pools several recordings")
+        if self.align and self.over == "index":
+            raise ValueError("align gives the teachers of a recording one time; over=index pools rows by their number")
         return self
 
 

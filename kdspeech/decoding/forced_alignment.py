@@ -47,8 +47,24 @@ def forced_alignment(log_probs: np.ndarray, token_ids: Sequence[int]) -> list[tu
     return [(int(frames[0]), int(frames[-1]) + 1) for frames in inside]
 
 
+def spike_frames(log_probs: np.ndarray, token_ids: Sequence[int]) -> np.ndarray | None:
+    """On which frame each token of the text is said most surely: the best of its frames on the forced alignment.
+
+    Args:
+        log_probs: [T, V+1], blank last.
+
+    Returns:
+        int64 [U], rising; None where the text needs more frames than there are.
+    """
+    spans = forced_alignment(log_probs, token_ids)
+    if spans is None:
+        return None
+    best = [a + int(log_probs[a:b, token].argmax()) for token, (a, b) in zip(token_ids, spans, strict=True)]
+    return np.array(best, dtype=np.int64)
+
+
 def spike_times_s(log_probs: np.ndarray, token_ids: Sequence[int], frame_shift_s: float) -> np.ndarray | None:
-    """When each token of the text is said most surely: the middle of its best frame on the forced alignment.
+    """When each token of the text is said most surely: the middle of its frame of `spike_frames`.
 
     Args:
         log_probs: [T, V+1], blank last.
@@ -56,12 +72,8 @@ def spike_times_s(log_probs: np.ndarray, token_ids: Sequence[int], frame_shift_s
     Returns:
         Seconds, [U]; None where the text needs more frames than there are.
     """
-    spans = forced_alignment(log_probs, token_ids)
-    if spans is None:
-        return None
-    pairs = zip(token_ids, spans, strict=True)
-    frames = [start + int(log_probs[start:end, token].argmax()) for token, (start, end) in pairs]
-    return (np.array(frames, dtype=np.float64) + 0.5) * frame_shift_s
+    frames = spike_frames(log_probs, token_ids)
+    return None if frames is None else (frames + 0.5) * frame_shift_s
 
 
 def share_of_displaced_spikes(

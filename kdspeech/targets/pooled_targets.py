@@ -13,6 +13,7 @@ from kdspeech.choices import Kind
 from kdspeech.config import TargetConfig
 from kdspeech.errors import ConfigError, StoreError
 from kdspeech.logspace import LOG_ZERO, normalise
+from kdspeech.targets.aligning import aligned
 from kdspeech.targets.calibrating import Temperatures
 from kdspeech.targets.pooling import WEIGHTINGS, confidence, frame_mask, map_frames, pool, temper
 from kdspeech.targets.speaking import Turns, loudness, speaking
@@ -97,6 +98,8 @@ class PooledTargets(Mapping[str, Target]):
             return None, None
         grid = on_one_grid(utt_id, given, self._sources.frame_shifts)
         rows = grid if len(grid) == len(voices.teachers) else grid[1:]  # the first only lends its grid
+        if config.align:
+            rows = aligned(rows, self._sources.workspace.vocabulary.encode(self._sources.utterances[utt_id].text))
         plain = pool(rows, voices.weights, config.pooling, temperature=1.0)
         mask = frame_mask(plain[:, -1], config.blank_threshold, config.dilation)
         tempered = plain if config.temperature == 1 else pool(rows, voices.weights, config.pooling, config.temperature)

@@ -175,6 +175,11 @@ def check_speaking(
             f"{', '.join(given)} cannot be applied to the teachers' texts, which {', '.join(texts)} would learn from: "
             "they know targets.who and targets.own_share alone. Leave out the one or the other."
         )
+    if config.align and frames and supervision.label_share < 1:
+        raise ConfigError(
+            "targets.align=True lays the teachers' frames upon each other by the transcripts, of which only "
+            f"{100 * supervision.label_share:g} % may be read. Choose targets.align=false, or read all."
+        )
     if config.over != "recording" and supervision.label_share < 1:
         raise ConfigError(
             f"targets.over={config.over} pools recordings by their transcripts, of which only "

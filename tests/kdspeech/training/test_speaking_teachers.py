@@ -134,6 +134,14 @@ def test_a_killed_run_hears_the_same_teachers_in_turn(tmp_path: Path, vocabulary
     assert not are_equal(together, unbroken)
 
 
+def test_frames_are_not_aligned_by_transcripts_that_may_not_be_read(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    workspace = make(tmp_path, vocabulary)
+    with pytest.raises(ConfigError, match=r"align=True lays .* by the transcripts, of which only 50 %"):
+        fit(workspace, "ctc-kd", recipe_with(align=True), supervision=Supervision(0.5))
+    assert fit(workspace, "ctc-kd", recipe_with(align=True)).is_finished
+    assert fit(workspace, "decoder-kd", recipe_with(align=True), supervision=Supervision(0.5)).is_finished  # no frames
+
+
 def test_what_cannot_be_pooled_over_a_label_is_refused(tmp_path: Path, vocabulary: Vocabulary) -> None:
     workspace = make(tmp_path, vocabulary)
     with pytest.raises(ConfigError, match="over=label: frames of different recordings have no common time"):
