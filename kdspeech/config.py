@@ -119,6 +119,8 @@ class TargetConfig(Strict):
             raise ValueError("min_agreement needs several teachers on a recording; with who=own one speaks alone")
         if self.over != "recording" and self.switch:
             raise ValueError(f"switch lets one teacher speak on a recording, over={self.over} pools several recordings")
+        if self.align and self.switch:
+            raise ValueError("align lays several teachers upon each other; with switch one speaks alone")
         if self.align and self.over == "index":
             raise ValueError("align gives the teachers of a recording one time; over=index pools rows by their number")
         return self

@@ -82,7 +82,12 @@ def test_a_student_may_differ_in_what_has_no_weights(workspace: Workspace) -> No
     config = _recipe().student
     make_common_start(workspace.initial_teacher_dir, config, workspace.vocabulary, STUDENTS, seed=0)
     start = resolve_student(workspace, config).encoder
-    for other in ({"spec_augment": None}, {"decoder_dropout": 0.3}, {"intermediate_layer": 2}):
+    for other in (
+        {"spec_augment": None},
+        {"vocal_tract": (0.9, 1.1)},
+        {"decoder_dropout": 0.3},
+        {"intermediate_layer": 2},
+    ):
         assert resolve_student(workspace, config.model_copy(update=other)).encoder == start
 
 

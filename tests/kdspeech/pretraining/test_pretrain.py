@@ -62,9 +62,11 @@ def test_synthetic_voices_are_heard_as_they_are_whatever_students_and_teachers_d
     assert made.pretraining is not None
     varied = {"speeds": (0.9, 1.1), "colouring": ChannelConfig()}
     teacher = teacher_config(made.teacher.model_copy(update=varied), made.pretraining)
-    loud = made.model_copy(update={"training": made.training.model_copy(update=varied)})
-    for config in (teacher, encoder_recipe(loud, made.student, made.pretraining).training):
+    loud = made.model_copy(update={"training": made.training.model_copy(update={**varied, "tempos": (0.8, 1.25)})})
+    training = encoder_recipe(loud, made.student, made.pretraining).training
+    for config in (teacher, training):
         assert (config.speeds, config.colouring) == ((1.0,), None)
+    assert training.fastest == 1.0
 
 
 def test_no_audio_of_the_corpus_is_opened(workspace: Workspace) -> None:
