@@ -158,8 +158,11 @@ class StudentConfig(Strict):
     intermediate_layer: int | None = Field(None, ge=1)  # of the encoder: a second CTC head hears it while training
 
     @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        return _with_ordered_ranges(self)
+
+    @model_validator(mode="after")
     def _one_encoder(self) -> "StudentConfig":
-        _with_ordered_ranges(self)
         if (self.encoder is None) == (self.encoder_config is None):
             raise ValueError("give either `encoder` (a checkpoint) or `encoder_config` (from scratch)")
         return self
@@ -207,7 +210,7 @@ class TrainingConfig(Strict):
 
     @property
     def fastest(self) -> float:
-        """The smallest part of its length to which a recording is played, as what it is divided by."""
+        """The highest pace (speed times tempo) at which a recording is played."""
         return max(self.speeds) * max(self.tempos)
 
 

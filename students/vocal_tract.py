@@ -19,7 +19,7 @@ _FORMANTS_HZ = 4800.0  # below it frequencies are multiplied by the factor; abov
 def draw_factors(count: int, bounds: Range) -> torch.Tensor:
     """float32 [count], evenly over their logarithm; drawn on the CPU, so that every device hears the same."""
     low, high = (math.log(bound) for bound in bounds)
-    return torch.empty(count).uniform_(low, high).exp() if low < high else torch.full((count,), math.exp(low))
+    return torch.empty(count).uniform_(low, high).exp()
 
 
 def warped_hz(frequencies_hz: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
