@@ -1,12 +1,16 @@
 """`kdspeech diagnose`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kdspeech.choices import Mode
 from kdspeech.cli.options import common_options
 from kdspeech.cli.run_options import chosen_run, fitting_run_options
+
+if TYPE_CHECKING:
+    from kdspeech.supervision import Supervision
 
 
 @click.command("diagnose")
@@ -22,8 +26,7 @@ def command(
     workspace: Path,
     held_out: str | None,
     mode: Mode | None,
-    labels: float,
-    adapt_unlabelled: bool,
+    supervision: "Supervision",
     seed: int | None,
     run: Path | None,
     quick: bool,
@@ -41,7 +44,7 @@ def command(
     from kdspeech.workspace import Workspace
 
     place = Workspace(workspace)
-    run = chosen_run(place, run, held_out, mode, labels, adapt_unlabelled, seed, unfinished=True)
+    run = chosen_run(place, run, held_out, mode, supervision, seed, unfinished=True)
     diagnosis = diagnose(place, run, students=students, quick=quick)
     print_diagnosis(diagnosis)
     console.result(f"All that was measured: {run / REPORT_NAME}")

@@ -1,7 +1,7 @@
 """`kdspeech eval`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +9,9 @@ from kdspeech.choices import Checkpoint, DecodeMode, Mode
 from kdspeech.cli.decoding_options import chosen_options, decoding_options
 from kdspeech.cli.options import common_options, force_option
 from kdspeech.cli.run_options import chosen_run, decode_mode_option, run_options
+
+if TYPE_CHECKING:
+    from kdspeech.supervision import Supervision
 
 
 @click.command("eval")
@@ -21,8 +24,7 @@ def command(
     workspace: Path,
     held_out: str | None,
     mode: Mode | None,
-    labels: float,
-    adapt_unlabelled: bool,
+    supervision: "Supervision",
     seed: int | None,
     run: Path | None,
     decode_mode: DecodeMode,
@@ -35,7 +37,7 @@ def command(
     Every utterance goes into results-<decode mode>.json in the run folder, with a confidence that is calibrated on the
     training speakers' validation utterances. An option that the decode mode does not use is refused.
 
-    --labels and --adapt-unlabelled name a run of `kdspeech train` with the same; they need --mode.
+    --labels, --all-audio and --adapt-unlabelled name a run of `kdspeech train` with the same; they need --mode.
 
     \b
     kdspeech eval --held-out M08 --decode-mode ctc
@@ -48,7 +50,7 @@ def command(
 
     chosen = chosen_options(decode_mode, options)
     place = Workspace(workspace)
-    run = chosen_run(place, run, held_out, mode, labels, adapt_unlabelled, seed)
+    run = chosen_run(place, run, held_out, mode, supervision, seed)
     result = evaluate(place, run, decode_mode, students=students, options=chosen, checkpoint=checkpoint, force=force)
     print_result(result)
     console.result(f"Every utterance: {results_path(run, decode_mode, checkpoint, chosen)}")

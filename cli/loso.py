@@ -7,6 +7,7 @@ import click
 from kdspeech.choices import MODES, Mode
 from kdspeech.cli.options import (
     adapt_option,
+    all_audio_option,
     choices_callback,
     common_options,
     encoder_option,
@@ -29,6 +30,7 @@ from kdspeech.cli.options import (
     show_default=True,
     help="Training modes, separated by commas.",
 )
+@all_audio_option
 @adapt_option
 @jobs_option
 @seed_option
@@ -41,6 +43,7 @@ def command(
     workspace: Path,
     speakers: list[str] | None,
     modes: tuple[Mode, ...],
+    all_audio: bool,
     adapt_unlabelled: bool,
     jobs: int | None,
     seed: int,
@@ -73,6 +76,7 @@ def command(
         speakers=speakers,
         modes=modes,
         adapt=adapt_unlabelled,
+        all_audio=all_audio,
         seed=seed,
         jobs=jobs,
         force=force,

@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -97,6 +98,23 @@ labels_option = click.option(
     metavar="SHARE",
     help="Share of the training transcripts that are read; teachers label the other recordings.",
 )
+all_audio_option = click.option(
+    "--all-audio",
+    is_flag=True,
+    help="Hear the training speakers' test recordings, too, without transcripts; teachers and student label them.",
+)
+
+
+def supervision_options(command: Function) -> Callable[..., None]:
+    """--labels, --all-audio and --adapt-unlabelled; the command gets them as one `supervision`."""
+
+    @wraps(command)
+    def wrapped(*, labels: float, all_audio: bool, adapt_unlabelled: bool, **others: Any) -> None:
+        from kdspeech.supervision import Supervision
+
+        command(supervision=Supervision(labels, adapt_unlabelled, all_audio), **others)
+
+    return labels_option(all_audio_option(adapt_option(wrapped)))
 
 
 def speakers_option(flag: str = "--speakers", required: bool = True, help: str = "") -> Callable[[Function], Function]:

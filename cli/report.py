@@ -1,12 +1,16 @@
 """`kdspeech report`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kdspeech.choices import Mode
 from kdspeech.cli.options import common_options
 from kdspeech.cli.run_options import chosen_run, fitting_run_options
+
+if TYPE_CHECKING:
+    from kdspeech.supervision import Supervision
 
 
 @click.command("report")
@@ -23,8 +27,7 @@ def command(
     runs: tuple[Path, ...],
     held_out: str | None,
     mode: Mode | None,
-    labels: float,
-    adapt_unlabelled: bool,
+    supervision: "Supervision",
     seed: int | None,
     decode_mode: str | None,
     no_audio: bool,
@@ -43,12 +46,13 @@ def command(
     """
     from kdspeech import students
     from kdspeech.run_report.report import print_report, write_report
+    from kdspeech.supervision import ALL_LABELS
     from kdspeech.workspace import Workspace
 
     place = Workspace(workspace)
-    if runs and (held_out or mode or seed is not None or labels != 1 or adapt_unlabelled):
+    if runs and (held_out or mode or seed is not None or supervision != ALL_LABELS):
         raise click.UsageError("Name run folders, or say by --held-out, --mode and --seed which one; not both.")
     if not runs:
-        runs = (chosen_run(place, None, held_out, mode, labels, adapt_unlabelled, seed, unfinished=True),)
+        runs = (chosen_run(place, None, held_out, mode, supervision, seed, unfinished=True),)
     path = write_report(place, runs, students=students, out=out, decode_mode=decode_mode, audio=not no_audio)
     print_report(path)

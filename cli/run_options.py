@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kdspeech.choices import CHECKPOINTS, DECODE_MODES, DEFAULT_CHECKPOINT, MODES, DecodeMode, Mode
-from kdspeech.cli.options import adapt_option, labels_option
+from kdspeech.cli.options import supervision_options
 
 if TYPE_CHECKING:
+    from kdspeech.supervision import Supervision
     from kdspeech.workspace import Workspace
 
 _FITTING = (
     click.option("--held-out", metavar="SPEAKER", help="The speaker that the student never heard."),
     click.option("--mode", type=click.Choice(MODES), help="Training mode of the run.  [default: the newest run's]"),
-    labels_option,
-    adapt_option,
+    supervision_options,
     click.option("--seed", type=int, help="Seed of the run.  [default: the newest run's]"),
 )
 _FINISHED = (
@@ -87,8 +87,7 @@ def chosen_run(
     run: Path | None,
     held_out: str | None,
     mode: Mode | None,
-    labels: float,
-    adapt_unlabelled: bool,
+    supervision: "Supervision",
     seed: int | None,
     unfinished: bool = False,
 ) -> Path:
@@ -100,11 +99,10 @@ def chosen_run(
     """
     from kdspeech import console
     from kdspeech.model_folders.runs import find_run
-    from kdspeech.supervision import Supervision
+    from kdspeech.supervision import ALL_LABELS
 
-    supervision = Supervision(labels, adapt_unlabelled)
-    if mode is None and supervision != Supervision():
-        raise click.UsageError("--labels and --adapt-unlabelled need the run's --mode.")
+    if mode is None and supervision != ALL_LABELS:
+        raise click.UsageError("--labels, --all-audio and --adapt-unlabelled need the run's --mode.")
     if run is not None and (held_out or mode or seed is not None):
         raise click.UsageError("--run names one run; leave out --held-out, --mode and --seed.")
     if held_out is not None:

@@ -1,7 +1,7 @@
 """`kdspeech serve`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +9,9 @@ from kdspeech.choices import Checkpoint, DecodeMode, Mode
 from kdspeech.cli.decoding_options import chosen_options, decoding_options
 from kdspeech.cli.options import common_options
 from kdspeech.cli.run_options import chosen_run, decode_mode_option, max_duration_option, run_options, trim_option
+
+if TYPE_CHECKING:
+    from kdspeech.supervision import Supervision
 
 _NUM_ANSWERS = 5  # shown where the decode mode has several
 
@@ -40,8 +43,7 @@ def command(
     run: Path | None,
     held_out: str | None,
     mode: Mode | None,
-    labels: float,
-    adapt_unlabelled: bool,
+    supervision: "Supervision",
     seed: int | None,
     checkpoint: Checkpoint,
     decode_mode: DecodeMode | None,
@@ -65,7 +67,7 @@ def command(
     if options["nbest"] is None and chosen_mode in ("lexicon", "ctc-beam", "joint"):
         options["nbest"] = min(_NUM_ANSWERS, options["beam"] or _NUM_ANSWERS)
     chosen = chosen_options(chosen_mode, options)
-    run = chosen_run(place, run, held_out, mode, labels, adapt_unlabelled, seed)
+    run = chosen_run(place, run, held_out, mode, supervision, seed)
     transcriber = Transcriber(
         run,
         chosen_mode,

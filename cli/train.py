@@ -1,22 +1,25 @@
 """`kdspeech train`: one student, one speaker held out."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kdspeech.choices import MODES, Mode
 from kdspeech.cli.options import (
-    adapt_option,
     common_options,
     encoder_option,
     force_option,
-    labels_option,
     recipe_options,
     resolve_recipe,
     seed_option,
     speakers_option,
+    supervision_options,
     wandb_option,
 )
+
+if TYPE_CHECKING:
+    from kdspeech.supervision import Supervision
 
 
 @click.command("train")
@@ -29,8 +32,7 @@ from kdspeech.cli.options import (
     help="Learn from transcripts alone, or also from the teachers' pooled CTC or decoder scores.",
 )
 @speakers_option("--teachers", required=False, help="Teachers to pool.  [default: all but the held-out speaker's]")
-@labels_option
-@adapt_option
+@supervision_options
 @encoder_option
 @recipe_options
 @seed_option
@@ -41,8 +43,7 @@ def command(
     held_out: str,
     mode: Mode,
     teachers: list[str] | None,
-    labels: float,
-    adapt_unlabelled: bool,
+    supervision: "Supervision",
     encoder: str | None,
     recipe: str | None,
     overrides: tuple[str, ...],
@@ -59,7 +60,6 @@ def command(
         raise click.UsageError("--teachers has no meaning with --mode labels, which uses none.")
 
     from kdspeech import console, students
-    from kdspeech.supervision import Supervision
     from kdspeech.training.train import train
     from kdspeech.workspace import Workspace
 
@@ -71,7 +71,7 @@ def command(
         recipe=resolve_recipe(place, recipe, overrides, encoder),
         students=students,
         teachers=None if teachers is None else place.check_speakers(teachers),
-        supervision=Supervision(labels, adapt_unlabelled),
+        supervision=supervision,
         seed=seed,
         force=force,
         wandb=wandb,

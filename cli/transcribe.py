@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,9 @@ from kdspeech.choices import Checkpoint, DecodeMode, Mode
 from kdspeech.cli.decoding_options import chosen_options, decoding_options
 from kdspeech.cli.options import common_options
 from kdspeech.cli.run_options import chosen_run, decode_mode_option, max_duration_option, run_options, trim_option
+
+if TYPE_CHECKING:
+    from kdspeech.supervision import Supervision
 
 
 @click.command("transcribe")
@@ -38,8 +41,7 @@ def command(
     run: Path | None,
     held_out: str | None,
     mode: Mode | None,
-    labels: float,
-    adapt_unlabelled: bool,
+    supervision: "Supervision",
     seed: int | None,
     checkpoint: Checkpoint,
     decode_mode: DecodeMode,
@@ -73,7 +75,7 @@ def command(
 
     chosen = chosen_options(decode_mode, options)
     place = Workspace(workspace)
-    run = chosen_run(place, run, held_out, mode, labels, adapt_unlabelled, seed)
+    run = chosen_run(place, run, held_out, mode, supervision, seed)
     sources: list[Source] = []
     for path in audio:
         if str(path) == "-":

@@ -44,6 +44,10 @@ def systems_of(mode: Mode) -> dict[str, StudentSystem]:
         "few": StudentSystem("labels", Supervision(_FEW)),
         "few-taught": StudentSystem(mode, Supervision(_FEW)),
         "taught": StudentSystem(mode, Supervision(0.0)),
+        "self-all-audio": StudentSystem("labels", Supervision(all_audio=True)),
+        "all-audio": StudentSystem(mode, Supervision(all_audio=True)),
+        "few-all-audio": StudentSystem(mode, Supervision(_FEW, all_audio=True)),
+        "taught-all-audio": StudentSystem(mode, Supervision(0.0, all_audio=True)),
         "self-adapted": StudentSystem("labels", Supervision(adapt=True)),
         "adapted": StudentSystem(mode, Supervision(adapt=True)),
     }
@@ -75,10 +79,20 @@ def claims_of(mode: Mode) -> list[Claim]:
         Claim("adapted on unlabelled audio - labels only", "labels", "adapted", "ctc", 8, 12),
         Claim("adapted on unlabelled audio - teacher vote", VOTE, "adapted", "lexicon", 3, 6),
         Claim("10 % of the labels + teachers - 10 % alone", "few", "few-taught", "ctc", 15, 25),
-        *(Claim("teachers only - all labels", "labels", "taught", decode, -1, 1) for decode in both),
-        *(Claim("all labels + teachers - all labels", "labels", mode, decode, 0, 3) for decode in both),
+        *(Claim("teachers only - all labels", "labels", "taught", by, -1, 1) for by in both),
+        *(Claim("all labels + teachers - all labels", "labels", mode, by, 0, 3) for by in both),
         Claim("one inductive student - teacher vote", VOTE, mode, "lexicon", 0, 3),
-        *(Claim("ctc-kd - decoder-kd", "decoder-kd", "ctc-kd", decode, 3) for decode in both),
+        Claim("10 % + teachers, all audio - 10 % alone", "few", "few-all-audio", "ctc", 15, 25),
+        *(
+            Claim("teachers only, all audio - all labels", "labels", "taught-all-audio", decode, -1, 1)
+            for decode in both
+        ),
+        *(
+            Claim("all labels + teachers, all audio - all labels", "labels", "all-audio", decode, 0, 3)
+            for decode in both
+        ),
+        *(Claim("the same - no teachers, all audio", "self-all-audio", "all-audio", by, 0, 3) for by in both),
+        *(Claim("ctc-kd - decoder-kd", "decoder-kd", "ctc-kd", by, 3) for by in both),
     ]
 
 

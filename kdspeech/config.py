@@ -131,7 +131,7 @@ class PseudoLabelConfig(Strict):
 
     temperature: float = Field(4.0, gt=0)  # of each teacher's word posteriors, before they are pooled
     own_share: float | None = Field(0.8, gt=0, lt=1)  # of a speaker's own teacher in what all say; None: as any other
-    balance: bool = True  # of a speaker without a teacher: each word comes as often as of the training speakers
+    balance: bool = True  # of what no teacher has learnt: each word comes as often as of the training speakers
     student_weight: float = Field(0.5, ge=0)  # of the student's posteriors at the end; grows from 0 in a straight line
     student_from: float = Field(0.3, ge=0, le=1)  # share of the training after which the student is asked, too
     weight: Literal["together", "teachers"] = _later("together")  # whose posterior of its word a recording weighs

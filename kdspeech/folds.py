@@ -30,6 +30,11 @@ class FoldProof:
     unknown_provenance: tuple[str, ...]  # artefacts whose speakers nobody recorded
     num_adaptation: int = 0  # recordings of the held-out speaker that were heard without their transcripts
 
+    def with_set_aside(self, count: int) -> "FoldProof":
+        """The same fold where the student hears test recordings of the training speakers, too."""
+        line = f"{count} test recordings of the training speakers are heard, their transcripts taken away before"
+        return replace(self, checked=(*self.checked, line))
+
     def with_adaptation(self, count: int) -> "FoldProof":
         """The same fold where the student hears the held-out speaker's recordings: no longer an inductive result."""
         return replace(
@@ -54,6 +59,7 @@ class Fold:
     train: tuple[Utterance, ...]
     valid: tuple[Utterance, ...]  # held-back productions of the training speakers
     test: tuple[Utterance, ...]  # every utterance of the held-out speaker
+    set_aside: tuple[Utterance, ...] = ()  # the training speakers' test recordings, which their teachers never heard
 
     @property
     def training_speakers(self) -> tuple[str, ...]:
@@ -71,6 +77,7 @@ class Fold:
         self._check_teachers()
         self._check_utterances("training set", self.train)
         self._check_utterances("validation set", self.valid)
+        self._check_utterances("training speakers' test set", self.set_aside)
         self._check_test()
         provenances = tuple(provenances)
         for provenance in provenances:
@@ -134,8 +141,8 @@ def make_fold(utterances: Sequence[Utterance], held_out: str, teachers: Sequence
     """Holds one speaker out.
 
     Args:
-        utterances: the whole manifest; `train` utterances of the others train, their `valid` ones validate, and every
-            utterance of the held-out speaker is the test.
+        utterances: the whole manifest; `train` utterances of the others train, their `valid` ones validate, their
+            `test` ones are set aside, and every utterance of the held-out speaker is the test.
         teachers: teacher ids; the held-out speaker's own is left out.
 
     Raises:
@@ -147,6 +154,7 @@ def make_fold(utterances: Sequence[Utterance], held_out: str, teachers: Sequence
         train=tuple(u for u in utterances if u.speaker != held_out and u.split == "train"),
         valid=tuple(u for u in utterances if u.speaker != held_out and u.split == "valid"),
         test=tuple(u for u in utterances if u.speaker == held_out),
+        set_aside=tuple(u for u in utterances if u.speaker != held_out and u.split == "test"),
     )
     for name, part in (("training", fold.train), ("validation", fold.valid), ("test", fold.test)):
         if not part:

@@ -1,4 +1,4 @@
-"""What a run may read: how many transcripts, and whether it hears the new speaker's audio."""
+"""What a run may read and hear: how many transcripts, and which audio beside the training recordings."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ class Supervision:
 
     label_share: float = 1.0  # of each training speaker's productions: those whose transcripts are read
     adapt: bool = False  # hear the held-out speaker's audio, without its transcripts: a transductive run
+    all_audio: bool = False  # hear the training speakers' test recordings, without their transcripts
 
     def __post_init__(self) -> None:
         """Raises ConfigError for a share outside 0-1."""
@@ -25,13 +26,20 @@ class Supervision:
     def variant(self, mode: Mode) -> str:
         """What a run of this mode is called: `decoder-kd`, `decoder-kd-10pct`, `labels-adapted`."""
         share = "" if self.label_share == 1 else f"-{100 * self.label_share:g}pct"
-        return f"{mode}{share}{'-adapted' if self.adapt else ''}"
+        return f"{mode}{share}{'-all-audio' if self.all_audio else ''}{'-adapted' if self.adapt else ''}"
 
     @property
     def flags(self) -> str:
         """What `kdspeech train` and the commands that choose a run must be given: `` --labels 0.1``, or nothing."""
         share = "" if self.label_share == 1 else f" --labels {self.label_share:g}"
-        return f"{share}{' --adapt-unlabelled' if self.adapt else ''}"
+        heard = f"{' --all-audio' if self.all_audio else ''}{' --adapt-unlabelled' if self.adapt else ''}"
+        return f"{share}{heard}"
+
+    @property
+    def settings(self) -> dict[str, float | bool]:
+        """As a run's config.json has them: what is newer than some runs stands there only where it is chosen."""
+        newer = {"all_audio": True} if self.all_audio else {}
+        return {"label_share": self.label_share, "adapt": self.adapt, **newer}
 
     def labelled(self, utterances: Sequence[Utterance], seed: int) -> list[Utterance]:
         """The utterances whose transcripts are read.
@@ -57,7 +65,9 @@ ALL_LABELS = Supervision()
 def supervision_of(config: Mapping[str, Any]) -> Supervision:
     """What the run of this config.json may read."""
     unlabelled = config.get("unlabelled")  # runs of earlier versions have none
-    return Supervision(unlabelled["label_share"], unlabelled["adapt"]) if unlabelled else ALL_LABELS
+    if not unlabelled:
+        return ALL_LABELS
+    return Supervision(unlabelled["label_share"], unlabelled["adapt"], unlabelled.get("all_audio", False))
 
 
 def variant_of(config: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from kdspeech.model_folders.pretrained import resolve_encoder
 from kdspeech.model_folders.teacher_folder import CARD_NAME
 from kdspeech.protocols import DecodableStudents, TeacherFamily
 from kdspeech.scoring.score import Scores
-from kdspeech.supervision import Supervision
+from kdspeech.supervision import ALL_LABELS, Supervision
 from kdspeech.teaching.all_teachers import AllTeachers
 from kdspeech.teaching.train_teachers import teachers_of_other_settings, train_teachers
 from kdspeech.training.loggers import check_wandb
@@ -38,6 +38,7 @@ def loso(
     speakers: Sequence[str] | None = None,
     modes: Sequence[Mode] = MODES,
     adapt: bool = False,
+    all_audio: bool = False,
     seed: int = 0,
     jobs: int | None = None,
     force: bool = False,
@@ -51,6 +52,7 @@ def loso(
         speakers: to hold out, one after another; None takes all. Every other speaker of the corpus teaches and trains.
         modes: of the students.
         adapt: also trains students that hear the held-out speaker's recordings without transcripts, in their own rows.
+        all_audio: also trains students that hear the training speakers' test recordings without transcripts, likewise.
         jobs: processes side by side; None takes one a core.
         force: trains and evaluates the students again; teachers and dumps have commands of their own for that.
         wandb: shows the students' epochs at Weights & Biases, too.
@@ -76,9 +78,10 @@ def loso(
             "train-teachers --force` makes them again."
         )
     dump_teachers(workspace, everyone, recipe=recipe, teachers=teachers, on=everyone, jobs=jobs)
-    systems = [StudentSystem(mode) for mode in MODES if mode in modes]
-    if adapt:
-        systems += [StudentSystem(system.mode, Supervision(adapt=True)) for system in systems]
+    supervisions = [ALL_LABELS]
+    supervisions += [Supervision(all_audio=True)] if all_audio else []
+    supervisions += [Supervision(adapt=True)] if adapt else []
+    systems = [StudentSystem(mode, supervision) for supervision in supervisions for mode in MODES if mode in modes]
     runs = [StudentRun(recipe, fold, system, seed) for fold in folds for system in systems]
     found = train_and_evaluate_all(workspace, runs, students, jobs, force, wandb)
     scores = {(run.held_out, run.system): of_run for run, of_run in zip(runs, found, strict=True)}

@@ -39,8 +39,9 @@ class StudentSystem:
         """The row's heading."""
         share = self.supervision.label_share
         labels = "" if share == 1 else f", {100 * share:g} % of the labels"
+        audio = ", all audio" if self.supervision.all_audio else ""
         adapted = ", adapted to unlabelled audio (transductive)" if self.supervision.adapt else ""
-        return f"{_MODE_NAMES[self.mode]}{labels}{adapted}"
+        return f"{_MODE_NAMES[self.mode]}{labels}{audio}{adapted}"
 
 
 @dataclass(frozen=True)

@@ -150,16 +150,16 @@ class PseudoLabeller:
     fits: Mapping[str, np.ndarray]  # utterance id -> bool [W], words that the student's frames can hold
     prior: np.ndarray  # [W], expected of a doubtful speaker
     config: PseudoLabelConfig
-    known: frozenset[str] = frozenset()  # speakers whose own teacher is among the teachers that speak
+    known: frozenset[str] = frozenset()  # ids of recordings that a teacher who speaks was trained on
 
     @property
     def doubtful(self) -> tuple[Utterance, ...]:
-        """The recordings about which the student is asked, and which are balanced: of speakers whom no teacher knows.
+        """The recordings about which the student is asked, and which are balanced: those that no teacher has learnt.
 
-        A speaker's own teacher is right nearly always; a student that hears its own young guesses there repeats them,
+        There a speaker's own teacher is right nearly always; a student that hears its own young guesses repeats them,
         and a balance that is not exactly the speaker's takes right words away.
         """
-        return tuple(u for u in self.utterances if u.speaker not in self.known)
+        return tuple(u for u in self.utterances if u.utt_id not in self.known)
 
     def label(self, student: Mapping[str, np.ndarray] | None, progress: float) -> dict[str, PseudoLabel]:
         """The recordings' words by teachers and student together: a product of their posteriors.
@@ -174,11 +174,13 @@ class PseudoLabeller:
         if student is None and self.teachers is None:
             return {}
         labels: dict[str, PseudoLabel] = {}
-        for speaker in dict.fromkeys(u.speaker for u in self.utterances):
-            utt_ids = [u.utt_id for u in self.utterances if u.speaker == speaker]
-            posteriors = self._posteriors(speaker, utt_ids, student, progress)
+        groups: dict[tuple[str, bool], list[str]] = {}
+        for u in self.utterances:
+            groups.setdefault((u.speaker, u.utt_id in self.known), []).append(u.utt_id)
+        for (_, is_known), utt_ids in groups.items():
+            posteriors = self._posteriors(is_known, utt_ids, student, progress)
             is_alone = self.teachers is None or student is None or self.config.weight == "together"
-            weighing = posteriors if is_alone else self._posteriors(speaker, utt_ids, None, progress)
+            weighing = posteriors if is_alone else self._posteriors(is_known, utt_ids, None, progress)
             for utt_id, row, weights in zip(utt_ids, posteriors, weighing, strict=True):
                 best = int(row.argmax())
                 weight = float(weights[best])
@@ -188,11 +190,11 @@ class PseudoLabeller:
         return labels
 
     def _posteriors(
-        self, speaker: str, utt_ids: Sequence[str], student: Mapping[str, np.ndarray] | None, progress: float
+        self, is_known: bool, utt_ids: Sequence[str], student: Mapping[str, np.ndarray] | None, progress: float
     ) -> np.ndarray:
-        """[N, W] of one speaker's recordings, balanced where the speaker is doubtful."""
+        """[N, W] of one speaker's recordings, balanced where no teacher has learnt them."""
         log_posteriors = np.stack([self._together(utt_id, student, progress) for utt_id in utt_ids])
-        if self.config.balance and speaker not in self.known:
+        if self.config.balance and not is_known:
             return balanced(log_posteriors, self.prior)
         posteriors: np.ndarray = np.exp(log_posteriors)
         return posteriors

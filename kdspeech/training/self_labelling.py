@@ -46,6 +46,8 @@ def unlabelled_recordings(
     """
     read = {u.utt_id for u in labelled}
     heard = [u for u in fold.train if u.utt_id not in read] if has_teachers else []
+    if supervision.all_audio:
+        heard += fold.set_aside
     if supervision.adapt:
         heard += fold.test
     if not labelled and not has_teachers:
@@ -55,10 +57,11 @@ def unlabelled_recordings(
     return tuple(replace(u, text="") for u in heard)
 
 
-def recordings_elsewhere(workspace: Workspace, fold: Fold, supervision: Supervision) -> tuple[Utterance, ...]:
-    """The training speakers' recordings outside training, without their transcripts where not all may be read."""
+def recordings_elsewhere(fold: Fold, supervision: Supervision) -> tuple[Utterance, ...]:
+    """The training speakers' recordings that nobody hears, without their transcripts where not all may be read."""
     speakers = set(fold.training_speakers)
-    others = [u for u in workspace.utterances if u.speaker in speakers and u.split != "train"]
+    parts = fold.valid if supervision.all_audio else (*fold.valid, *fold.set_aside)
+    others = [u for u in parts if u.speaker in speakers]
     return tuple(u if supervision.label_share == 1 else replace(u, text="") for u in others)
 
 
@@ -82,10 +85,10 @@ def make_labeller(
         KdspeechError: the corpus has no lexicon, the store lacks the teachers' word posteriors, or nobody would speak.
     """
     lexicon, config, who = workspace.lexicon, recipe.pseudo_labels, recipe.targets.who
-    known = frozenset(speaker for card in cards for speaker in card.speakers or () if who != "others")
+    speakers = frozenset(speaker for card in cards for speaker in card.speakers or () if who != "others")
     # Words are counted over whoever has transcripts or a teacher of his own: few transcripts alone are a poor sample.
-    counted = [u for u in (*labelled, *elsewhere, *unlabelled) if u.text or u.speaker in known]
-    asked = [*unlabelled, *(u for u in elsewhere if u.speaker in known and not u.text)]
+    counted = [u for u in (*labelled, *elsewhere, *unlabelled) if u.text or u.speaker in speakers]
+    asked = [*unlabelled, *(u for u in elsewhere if u.speaker in speakers and not u.text)]
     teachers = read_word_posteriors(open_store(workspace), cards, asked, lexicon, config, who) if cards else None
     fits = _fits(asked, lexicon, workspace.vocabulary, student, recipe.training.fastest)
 
@@ -101,7 +104,7 @@ def make_labeller(
         fits=fits,
         prior=word_prior(lexicon, map(word_of, counted), len(speakers_of(counted))),
         config=config,
-        known=known,
+        known=frozenset(u.utt_id for u in unlabelled if u.speaker in speakers and u.split == "train"),
     )
 
 

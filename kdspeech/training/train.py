@@ -5,7 +5,7 @@ proof, the targets, and recordings too short for CTC.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def train(
     Args:
         mode: `labels` needs no teachers; `ctc-kd` and `decoder-kd` learn from their pooled scores, too.
         teachers: speakers whose teachers are pooled; None takes every teacher of the workspace but the held-out one's.
-        supervision: how many transcripts are read, and whether the held-out speaker is heard. Recordings without
+        supervision: how many transcripts are read, and which audio is heard beside. Recordings without
             transcripts get pseudo-labels from the teachers (not in mode `labels`) and the student. There are no more
             steps than with all labels.
         wandb: shows the epochs at Weights & Biases, too; see `kdspeech.training.loggers`.
@@ -111,11 +111,13 @@ def train(
     hypotheses = None
     if any(has_term(recipe, mode, term) for term in _NBEST):
         hypotheses = taught_texts(workspace, cards, [*labelled, *unlabelled], recipe)
+    if supervision.all_audio:
+        proof = proof.with_set_aside(len(heard.set_aside))
     if supervision.adapt:
         proof = proof.with_adaptation(sum(u.speaker == held_out for u in unlabelled))
     labeller = None
     if unlabelled:
-        elsewhere = recordings_elsewhere(workspace, heard, supervision)
+        elsewhere = recordings_elsewhere(heard, supervision)
         labeller = make_labeller(workspace, cards, labelled, unlabelled, elsewhere, recipe, student)
     task = TrainingTask(
         labelled,
@@ -191,7 +193,9 @@ def _heard(fold: Fold, recipe: Recipe) -> Fold:
     """The fold with the training recordings that the student hears."""
     if recipe.training.speakers == "all":
         return fold
-    return replace(fold, train=tuple(u for u in fold.train if u.speaker == fold.training_speakers[0]))
+    first = fold.training_speakers[0]
+    train, set_aside = (tuple(u for u in part if u.speaker == first) for part in (fold.train, fold.set_aside))
+    return replace(fold, train=train, set_aside=set_aside)
 
 
 def teacher_cards(workspace: Workspace, held_out: str, names: Sequence[str] | None) -> list[TeacherCard]:
@@ -243,8 +247,8 @@ def run_config(
             )
         stage["losses"] = stage["losses"][mode]
     pseudo_labels = recipe.pseudo_labels.model_dump(mode="json")
-    unlabelled = {**asdict(supervision), "pseudo_labels": pseudo_labels}
-    if supervision.adapt or mode != "labels":  # else nothing is heard without its transcript
+    unlabelled = {**supervision.settings, "pseudo_labels": pseudo_labels}
+    if supervision.adapt or supervision.all_audio or mode != "labels":  # else no recording lacks its transcript
         unlabelled["loop"] = _UNLABELLED_LOOP_VERSION
     shares_words = supervision == ALL_LABELS and any(has_term(recipe, mode, term) for term in ("word_kl", *_NBEST))
     return {

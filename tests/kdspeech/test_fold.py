@@ -59,6 +59,7 @@ def test_a_fold_parts_the_manifest(fold: Fold) -> None:
     assert {u.speaker for u in fold.test} == {"bob"}
     assert {u.split for u in fold.train} == {"train"}
     assert {u.split for u in fold.valid} == {"valid"}
+    assert {(u.split, u.speaker) for u in fold.set_aside} == {("test", "ann"), ("test", "cid")}
     assert not {u.utt_id for u in fold.train} & {u.utt_id for u in fold.valid}
 
 
@@ -94,6 +95,10 @@ _DATA_LEAKS: dict[str, tuple[Plant, str]] = {
     "validation set, by audio": (
         lambda f: replace(f, valid=(*f.valid, _leaked(f, audio_sha256=f.test[2].audio_sha256))),
         "'leaked' of the validation set is the same recording as 'bob_2'",
+    ),
+    "training speakers' test set, by audio": (
+        lambda f: replace(f, set_aside=(*f.set_aside, _leaked(f, audio_sha256=f.test[0].audio_sha256))),
+        "'leaked' of the training speakers' test set is the same recording as 'bob_0'",
     ),
     "test set, a stranger": (
         lambda f: replace(f, test=(*f.test, _utterance("ann", 9, "test"))),

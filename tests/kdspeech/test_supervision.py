@@ -48,13 +48,19 @@ def test_utterances_without_production_are_drawn_one_by_one() -> None:
         (Supervision(0.1), "labels-10pct"),
         (Supervision(0.0, adapt=True), "labels-0pct-adapted"),
         (Supervision(adapt=True), "labels-adapted"),
+        (Supervision(0.1, all_audio=True), "labels-10pct-all-audio"),
+        (Supervision(adapt=True, all_audio=True), "labels-all-audio-adapted"),
     ],
 )
 def test_runs_have_names_of_their_own(supervision: Supervision, name: str) -> None:
     assert supervision.variant("labels") == name
-    settings = {"label_share": supervision.label_share, "adapt": supervision.adapt}
-    assert variant_of({"mode": "labels", "unlabelled": settings}) == name
+    assert variant_of({"mode": "labels", "unlabelled": supervision.settings}) == name
     assert variant_of({"mode": "labels"}) == "labels"
+
+
+def test_what_is_newer_than_a_run_stands_in_its_settings_only_where_it_is_chosen() -> None:
+    assert Supervision(0.1, adapt=True).settings == {"label_share": 0.1, "adapt": True}
+    assert Supervision(all_audio=True).settings == {"label_share": 1.0, "adapt": False, "all_audio": True}
 
 
 def test_a_share_above_one_is_refused() -> None:

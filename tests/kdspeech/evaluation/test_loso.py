@@ -97,6 +97,12 @@ def test_adapted_students_have_rows_of_their_own_and_the_page_says_what_they_hea
     assert "marked as transductive" in page.read_text()
 
 
+def test_students_on_all_audio_have_rows_of_their_own_and_are_inductive(workspace: Workspace, lexicon: Lexicon) -> None:
+    table = run_loso(workspace, FakeStudents(lexicon), speakers=["carl"], modes=["labels"], all_audio=True)
+    assert [row.name for row in table.rows][-2:] == ["labels-only student", "labels-only student, all audio"]
+    assert not table.is_transductive
+
+
 def test_done_folds_are_read_and_only_the_others_get_a_job(
     workspace: Workspace, lexicon: Lexicon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

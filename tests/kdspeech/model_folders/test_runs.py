@@ -92,13 +92,18 @@ def test_find_run_takes_the_newest_finished_one(tmp_path: Path) -> None:
 
 def test_the_advice_of_find_run_is_a_command_that_makes_the_run(tmp_path: Path) -> None:
     """What `train` is handed by the advised command lands where `find_run` looks."""
-    asked: dict[str, Any] = {"held_out": "anna", "mode": "ctc-kd", "seed": 3, "supervision": Supervision(0.1, True)}
-    with pytest.raises(RunError, match=r"mode ctc-kd-10pct-adapted, seed 3\)") as refused:
+    asked: dict[str, Any] = {
+        "held_out": "anna",
+        "mode": "ctc-kd",
+        "seed": 3,
+        "supervision": Supervision(0.1, True, True),
+    }
+    with pytest.raises(RunError, match=r"mode ctc-kd-10pct-all-audio-adapted, seed 3\)") as refused:
         find_run(Workspace(tmp_path), **asked)
     advice = str(refused.value).split("`")[1].split()
     assert advice[:2] == ["kdspeech", "train"]
     given = train_command.make_context("train", advice[2:]).params
-    read = Supervision(given["labels"], given["adapt_unlabelled"])
+    read = Supervision(given["labels"], given["adapt_unlabelled"], given["all_audio"])
     assert {**{name: given[name] for name in ("held_out", "mode", "seed")}, "supervision": read} == asked
     made = finish(Workspace(tmp_path), "anna", read.variant(given["mode"]), 3, time_ns=10**18)
     assert find_run(Workspace(tmp_path), **asked) == made

@@ -91,19 +91,21 @@ def test_teachers_alone_can_weigh_what_the_student_helped_to_find() -> None:
     assert weighed.label(None, 0.0)["a"].weight == pytest.approx(0.5, rel=1e-5)
 
 
-def test_the_student_is_not_asked_about_speakers_whose_own_teacher_is_there() -> None:
+def test_the_student_is_not_asked_about_recordings_that_a_teacher_has_learnt() -> None:
+    """About another recording of the same speaker it is, as about a new one's."""
     told = Utterance("t", "t.wav", 1.0, "", "told", "train")
-    asked = Utterance("a", "a.wav", 1.0, "", "new", "test")
-    posteriors = {"t": log(0.5, 0.3, 0.2), "a": log(0.5, 0.3, 0.2)}
+    aside = Utterance("s", "s.wav", 1.0, "", "told", "test")
+    new = Utterance("a", "a.wav", 1.0, "", "new", "test")
+    posteriors = {name: log(0.5, 0.3, 0.2) for name in "tsa"}
     fits = {name: np.ones(3, dtype=bool) for name in posteriors}
-    known = frozenset({"told"})
-    both = PseudoLabeller((told, asked), LEXICON, posteriors, fits, UNIFORM, PLAIN, known)
-    assert both.doubtful == (asked,)
-    labels = both.label({"a": log(0.1, 0.8, 0.1)}, 1.0)
-    assert {name: label.text for name, label in labels.items()} == {"t": "one", "a": "two"}
+    known = frozenset({"t"})
+    all_three = PseudoLabeller((told, aside, new), LEXICON, posteriors, fits, UNIFORM, PLAIN, known)
+    assert all_three.doubtful == (aside, new)
+    labels = all_three.label({name: log(0.1, 0.8, 0.1) for name in "sa"}, 1.0)
+    assert {name: label.text for name, label in labels.items()} == {"t": "one", "s": "two", "a": "two"}
 
 
-def test_only_speakers_without_a_teacher_are_balanced() -> None:
+def test_only_what_no_teacher_has_learnt_is_balanced() -> None:
     """Both speakers sound like `one` twice, and only the one whom no teacher knows is not believed."""
     rows = {"1": log(0.8, 0.15, 0.05), "2": log(0.6, 0.39, 0.01)}
     recordings = {f"{speaker}{number}": (speaker, row) for speaker in ("told", "new") for number, row in rows.items()}
@@ -111,7 +113,7 @@ def test_only_speakers_without_a_teacher_are_balanced() -> None:
     posteriors = {utt_id: row for utt_id, (_, row) in recordings.items()}
     fits = {utt_id: np.ones(3, dtype=bool) for utt_id in recordings}
     prior, config = np.array([0.5, 0.49, 0.01]), PLAIN.model_copy(update={"balance": True})
-    both = PseudoLabeller(utterances, LEXICON, posteriors, fits, prior, config, frozenset({"told"}))
+    both = PseudoLabeller(utterances, LEXICON, posteriors, fits, prior, config, frozenset({"told1", "told2"}))
     labels = both.label(None, 0.0)
     assert {i: label.text for i, label in labels.items()} == {
         "told1": "one", "told2": "one", "new1": "one", "new2": "two",

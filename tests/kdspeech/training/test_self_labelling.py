@@ -1,6 +1,7 @@
 """Runs that hear recordings without their transcripts: what they learn from, and what must never reach them."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from kdspeech.supervision import Supervision
 from kdspeech.targets.pseudo_labels import pooled_words, word_prior
 from kdspeech.training.self_labelling import make_labeller, recordings_elsewhere
 from kdspeech.training.train import train
-from kdspeech.utterance import write_manifest
+from kdspeech.utterance import Utterance, write_manifest
 from kdspeech.vocabulary import Vocabulary
 from kdspeech.workspace import Workspace
 from tests.doubles import FakeTeachers, add_teacher, make_workspace
@@ -34,11 +35,12 @@ LOSSES = {"labels": {"ctc": 1.0}, "decoder-kd": {"ctc": 0.5, "cross_entropy": 0.
 RECIPE = tiny_recipe([{"losses": LOSSES}])
 
 
-def make(root: Path, vocabulary: Vocabulary, carl_says: str | None = None) -> Workspace:
-    """Two speakers teach and train, carl is to be held out; `carl_says` replaces all his transcripts."""
+def make(root: Path, vocabulary: Vocabulary, planted: Callable[[Utterance], bool] | None = None) -> Workspace:
+    """Two speakers teach and train, carl is to be held out; transcripts of `planted` recordings are replaced."""
     workspace = make_workspace(root, Lexicon(WORDS), vocabulary)
-    if carl_says is not None:
-        changed = [replace(u, text=carl_says) if u.speaker == "carl" else u for u in workspace.utterances]
+    if planted is not None:
+        changed = [replace(u, text="six") if planted(u) else u for u in workspace.utterances]
+        assert changed != list(workspace.utterances)
         write_manifest(workspace.manifest_path, changed)
         workspace = Workspace(root)
     for speaker in ("anna", "bert"):
@@ -52,6 +54,10 @@ def fit(workspace: Workspace, mode: Any, supervision: Supervision, **settings: A
     recipe = settings.pop("recipe", RECIPE)
     run = train(workspace, "carl", mode, recipe=recipe, students=students, supervision=supervision, **settings)
     return RunFolder(run)
+
+
+def _is_set_aside(u: Utterance) -> bool:
+    return u.split == "test" and u.speaker != "carl"
 
 
 def weights(run: RunFolder) -> dict[str, torch.Tensor]:
@@ -69,7 +75,10 @@ def test_what_the_held_out_speaker_says_in_the_manifest_changes_nothing(
     mode: str, tmp_path: Path, vocabulary: Vocabulary
 ) -> None:
     """Every transcript of carl's is replaced by one word: dumps, pseudo-labels and weights stay the same to the bit."""
-    true, planted = make(tmp_path / "true", vocabulary), make(tmp_path / "planted", vocabulary, carl_says="six")
+    true, planted = (
+        make(tmp_path / "true", vocabulary),
+        make(tmp_path / "planted", vocabulary, lambda u: u.speaker == "carl"),
+    )
     assert are_equal(fit(true, mode, ADAPTED), fit(planted, mode, ADAPTED))
 
 
@@ -115,13 +124,61 @@ def test_words_are_counted_over_transcripts_and_own_teachers(tmp_path: Path, voc
     np.testing.assert_allclose(alone.prior, word_prior(workspace.lexicon, [labelled[0].text], 1))
 
 
+@pytest.mark.parametrize("mode", ["labels", "decoder-kd"])
+def test_all_audio_is_heard_and_what_its_test_recordings_say_in_the_manifest_changes_nothing(
+    mode: str, tmp_path: Path, vocabulary: Vocabulary
+) -> None:
+    """As adapting, but inductive: the training speakers' test recordings, and their transcripts never."""
+    true, planted = make(tmp_path / "true", vocabulary), make(tmp_path / "planted", vocabulary, _is_set_aside)
+    plain, heard, blind = (
+        fit(workspace, mode, supervision)
+        for workspace, supervision in (
+            (true, Supervision()),
+            (true, Supervision(all_audio=True)),
+            (planted, Supervision(all_audio=True)),
+        )
+    )
+    assert are_equal(heard, blind)
+    assert not are_equal(plain, heard)
+    assert heard.path.parent.name == f"{mode}-all-audio"
+    proof = read_json(heard.proof_path)
+    count = sum(map(_is_set_aside, true.utterances))
+    assert proof["num_adaptation"] == 0
+    assert f"{count} test recordings of the training speakers are heard" in proof["checked"][-1]
+    assert read_json(plain.config_path)["unlabelled"] is None
+    assert read_json(heard.config_path)["unlabelled"]["all_audio"] is True
+
+
+def test_of_one_speaker_alone_all_audio_is_that_speakers(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    workspace = make(tmp_path, vocabulary)
+    first = RECIPE.model_copy(update={"training": RECIPE.training.model_copy(update={"speakers": "first"})})
+    run = fit(workspace, "decoder-kd", Supervision(all_audio=True), recipe=first)
+    count = sum(u.split == "test" and u.speaker == "anna" for u in workspace.utterances)
+    assert f"{count} test recordings" in read_json(run.proof_path)["checked"][-1]
+
+
+def test_a_recording_is_known_only_to_the_teacher_that_was_trained_on_it(
+    tmp_path: Path, vocabulary: Vocabulary
+) -> None:
+    """Of the test recordings of a training speaker the student is asked, too, and their words are balanced."""
+    workspace = make(tmp_path, vocabulary)
+    fold = make_fold(workspace.utterances, "carl", ["anna", "bert"])
+    cards = [read_teacher_card(workspace.teacher_dir(name)) for name in ("anna", "bert")]
+    told, aside = ([replace(u, text="") for u in part] for part in (fold.train, fold.set_aside))
+    student = TinyStudents().build_student(RECIPE.student, vocabulary, 0)
+    labeller = make_labeller(workspace, cards, [], [*told, *aside], [], RECIPE, student)
+    assert labeller.doubtful == tuple(aside) != ()
+    assert labeller.known == {u.utt_id for u in told}
+    assert recordings_elsewhere(fold, Supervision(all_audio=True)) == fold.valid
+
+
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_words_that_nobody_trains_on_are_expected_too(tmp_path: Path, vocabulary: Vocabulary, share: float) -> None:
     """UASpeech's uncommon words of the second block: the training speakers said them, in recordings kept for tests."""
     workspace = make(tmp_path, vocabulary)
     fold = make_fold(workspace.utterances, "carl", ["anna", "bert"])
     train = [u for u in fold.train if u.text != "six"]
-    elsewhere = recordings_elsewhere(workspace, fold, Supervision(share, adapt=True))
+    elsewhere = recordings_elsewhere(fold, Supervision(share, adapt=True))
     assert {u.speaker for u in elsewhere} == {"anna", "bert"}
     assert {u.split for u in elsewhere} <= {"valid", "test"}
     kept = [replace(u, split="test", text=u.text if share == 1 else "") for u in fold.train if u.text == "six"]
