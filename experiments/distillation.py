@@ -83,14 +83,8 @@ def claims_of(mode: Mode) -> list[Claim]:
         *(Claim("all labels + teachers - all labels", "labels", mode, by, 0, 3) for by in both),
         Claim("one inductive student - teacher vote", VOTE, mode, "lexicon", 0, 3),
         Claim("10 % + teachers, all audio - 10 % alone", "few", "few-all-audio", "ctc", 15, 25),
-        *(
-            Claim("teachers only, all audio - all labels", "labels", "taught-all-audio", decode, -1, 1)
-            for decode in both
-        ),
-        *(
-            Claim("all labels + teachers, all audio - all labels", "labels", "all-audio", decode, 0, 3)
-            for decode in both
-        ),
+        *(Claim("teachers only, all audio - all labels", "labels", "taught-all-audio", by, -1, 1) for by in both),
+        *(Claim("all labels + teachers, all audio - all labels", "labels", "all-audio", by, 0, 3) for by in both),
         *(Claim("the same - no teachers, all audio", "self-all-audio", "all-audio", by, 0, 3) for by in both),
         *(Claim("ctc-kd - decoder-kd", "decoder-kd", "ctc-kd", by, 3) for by in both),
     ]

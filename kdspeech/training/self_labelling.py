@@ -42,11 +42,16 @@ def unlabelled_recordings(
     Training recordings whose transcripts are not read come in where teachers can tell what they say.
 
     Raises:
-        ConfigError: nothing is left to learn from.
+        ConfigError: nothing is left to learn from, or there are no test recordings to hear.
     """
     read = {u.utt_id for u in labelled}
     heard = [u for u in fold.train if u.utt_id not in read] if has_teachers else []
     if supervision.all_audio:
+        if not fold.set_aside:
+            raise ConfigError(
+                f"--all-audio: the manifest has no `test` recording of {', '.join(fold.training_speakers)}: there is "
+                "no more to hear than what trains. Leave out --all-audio."
+            )
         heard += fold.set_aside
     if supervision.adapt:
         heard += fold.test

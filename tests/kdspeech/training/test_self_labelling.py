@@ -21,7 +21,7 @@ from kdspeech.model_folders.runs import RunFolder
 from kdspeech.model_folders.teacher_folder import read_teacher_card
 from kdspeech.supervision import Supervision
 from kdspeech.targets.pseudo_labels import pooled_words, word_prior
-from kdspeech.training.self_labelling import make_labeller, recordings_elsewhere
+from kdspeech.training.self_labelling import make_labeller, recordings_elsewhere, unlabelled_recordings
 from kdspeech.training.train import train
 from kdspeech.utterance import Utterance, write_manifest
 from kdspeech.vocabulary import Vocabulary
@@ -147,6 +147,13 @@ def test_all_audio_is_heard_and_what_its_test_recordings_say_in_the_manifest_cha
     assert f"{count} test recordings of the training speakers are heard" in proof["checked"][-1]
     assert read_json(plain.config_path)["unlabelled"] is None
     assert read_json(heard.config_path)["unlabelled"]["all_audio"] is True
+
+
+def test_all_audio_of_a_manifest_without_test_recordings_is_refused(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    workspace = make(tmp_path, vocabulary)
+    fold = replace(make_fold(workspace.utterances, "carl", ["anna", "bert"]), set_aside=())
+    with pytest.raises(ConfigError, match=r"no `test` recording of anna, bert: .* Leave out --all-audio"):
+        unlabelled_recordings(fold, fold.train, Supervision(all_audio=True), has_teachers=True)
 
 
 def test_of_one_speaker_alone_all_audio_is_that_speakers(tmp_path: Path, vocabulary: Vocabulary) -> None:
