@@ -38,12 +38,13 @@ class Row:
     mode: Mode
     labels: float = 1.0
     adapt: bool = False
+    all_audio: bool = False
     against: str | None = None  # the row that has what this one lacks
     set: tuple[str, ...] = ()
 
     @property
     def system(self) -> StudentSystem:
-        return StudentSystem(self.mode, Supervision(self.labels, self.adapt))
+        return StudentSystem(self.mode, Supervision(self.labels, self.adapt, self.all_audio))
 
     def recipe(self, base: str, overrides: Sequence[str]) -> Recipe:
         """The base recipe without the row's ingredient; its name is the row's: its runs have their own folder."""
