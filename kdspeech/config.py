@@ -54,7 +54,7 @@ class TeacherConfig(Strict):
     """One speaker's teacher: a SpeechBrain Conformer with a CTC head and an attention decoder, or a student of one.
 
     A NeMo teacher is the recipe's student, trained on one speaker from the student's own start. It has the student's
-    architecture and features; `start` and the sizes down to `dropout` are a SpeechBrain teacher's.
+    architecture, features and masks; `start`, sizes (down to `dropout`) and `spec_augment` are a SpeechBrain teacher's.
     """
 
     backend: Backend = "speechbrain"
@@ -77,6 +77,7 @@ class TeacherConfig(Strict):
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # each utterance is played at one of them, drawn anew every epoch
     colouring: ChannelConfig | None = _later(None)  # of each utterance, drawn anew every epoch; None: as recorded
+    spec_augment: bool = _later(True)  # up to two masks of bands and two of frames, drawn anew every batch
 
 
 class DumpConfig(Strict):

@@ -194,7 +194,7 @@ class Trainer:
         batch = collate(chosen, hparams["bos_index"], hparams["eos_index"], hparams["pad_index"])
         with torch.no_grad():
             features = hparams["normalize"](hparams["compute_features"](batch.waveforms), batch.rel_lengths)
-            if self.model.training:
+            if self.model.training and config.spec_augment:
                 features = self.augment(features)
         encoded, decoded = hparams["Transformer"](
             hparams["CNN"](features), batch.decoder_inputs, batch.rel_lengths, pad_idx=hparams["pad_index"]

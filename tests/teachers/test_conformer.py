@@ -152,6 +152,28 @@ def test_every_epoch_hears_other_noise_and_validation_hears_none(
     assert all(np.array_equal(waveform, recordings[utt_id]) for utt_id, waveform in heard[False])
 
 
+@pytest.mark.parametrize(("masked", "drops"), [(True, 2 * 2 * 2), (False, 0)])  # bands and frames, batches, epochs
+def test_masks_are_drawn_for_each_training_batch_or_not_at_all(
+    vocabulary: Vocabulary,
+    initial: Path,
+    utterances: list[Utterance],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    masked: bool,
+    drops: int,
+) -> None:
+    drawn = []
+
+    def counting(drop: torch.nn.Module, features: torch.Tensor) -> torch.Tensor:
+        drawn.append(drop)
+        return features
+
+    monkeypatch.setattr("speechbrain.augment.freq_domain.SpectrogramDrop.forward", counting)
+    config = CONFIG.model_copy(update={"spec_augment": masked})
+    teachers.train_teacher(config, vocabulary, initial, tmp_path / "ann", "ann", utterances, utterances[:1], seed=3)
+    assert len(drawn) == drops
+
+
 def test_ctc_counts_nats_a_token(
     vocabulary: Vocabulary, initial: Path, utterances: list[Utterance], tmp_path: Path
 ) -> None:
