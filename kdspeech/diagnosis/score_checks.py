@@ -19,8 +19,8 @@ _DOMAIN_GAP = 20.0  # points of WRA between included speakers and the held-out o
 _BANDS = ((70.0, "works"), (50.0, "partial"), (20.0, "mixed"), (0.0, "broken"))  # from this WRA (%) on
 _VERDICTS: Mapping[str, Verdict] = {"works": "ok", "partial": "warn", "mixed": "warn", "broken": "fail"}
 _DOMAIN_ADVICE = (
-    "Try more and more varied training speakers, training.speeds and SpecAugment, --mode decoder-kd or ctc-kd with all "
-    "teachers, and the closed lexicon."
+    "Try more and more varied training speakers, with and without student.spec_augment, training.colouring and "
+    "training.speeds, --mode decoder-kd or ctc-kd with all teachers, and the closed lexicon."
 )
 _TRAINING_ADVICE = (
     "Try more epochs, another learning rate, --mode labels for comparison, and a pretrained encoder (`kdspeech "
