@@ -238,7 +238,7 @@ def test_consistency_hears_each_recording_twice_and_teaches_both_views(vocabular
     term = loss_terms(("consistency",), heard, TermSettings(vocabulary.blank_id))["consistency"]
     first, second = heard.output.ctc_log_probs[:2].double(), heard.output.ctc_log_probs[2:].double()
     both = 0.5 * ((first.exp() - second.exp()) * (first - second)).sum()  # KL(p|q) + KL(q|p)
-    assert float(term.sum) == pytest.approx(float(both), rel=1e-4)
+    assert term.sum.item() == pytest.approx(both.item(), rel=1e-4)
     assert int(term.count) == 6
     term.sum.backward()
     assert student.weight.grad is not None
