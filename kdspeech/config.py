@@ -132,9 +132,13 @@ class PseudoLabelConfig(Strict):
 
     temperature: float = Field(4.0, gt=0)  # of each teacher's word posteriors, before they are pooled
     own_share: float | None = Field(0.8, gt=0, lt=1)  # of a speaker's own teacher in what all say; None: as any other
+    # Of what no teacher has learnt: the mean of log-posteriors, or by each teacher's confusions of that voice.
+    pooling: Literal["mean", "dawid_skene"] = _later("mean")
     balance: bool = True  # of what no teacher has learnt: each word comes as often as of the training speakers
-    student_weight: float = Field(0.5, ge=0)  # of the student's posteriors at the end; grows from 0 in a straight line
+    # Of the student's voice at the end, where that of all teachers is 1; grows from 0 in a straight line.
+    student_weight: float = Field(0.5, ge=0)
     student_from: float = Field(0.3, ge=0, le=1)  # share of the training after which the student is asked, too
+    from_start: bool = _later(True)  # false: what no teacher has learnt is not learnt from before the student is asked
     weight: Literal["together", "teachers"] = _later("together")  # whose posterior of its word a recording weighs
     min_confidence: float = Field(0.0, ge=0, le=1)  # below it a recording is not learnt from
 

@@ -16,6 +16,7 @@ from kdspeech.dumps.store import LogProbStore
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import LOG_ZERO, normalise
 from kdspeech.protocols import TeacherCard
+from kdspeech.targets.dawid_skene import MIN_LISTENERS, dawid_skene
 from kdspeech.targets.pooling import pool
 from kdspeech.targets.speaking import loudness, speaking
 from kdspeech.utterance import Utterance, speakers_of
@@ -84,15 +85,28 @@ def word_prior(lexicon: Lexicon, texts: Iterable[str], num_speakers: int) -> np.
     return prior
 
 
-def read_word_posteriors(
+@dataclass(frozen=True)
+class Voices:
+    """What the teachers hear in a recording."""
+
+    log_posteriors: np.ndarray  # float32 [K, W], each at the temperature of `PseudoLabelConfig`
+    shares: np.ndarray  # [K], above 0, sums to 1: how loud each is
+
+    @property
+    def pooled(self) -> np.ndarray:
+        """Their weighted mean of log p, normalised: float32 [W]."""
+        return normalise((self.shares @ self.log_posteriors).astype(np.float32))
+
+
+def read_voices(
     store: LogProbStore,
     cards: Sequence[TeacherCard],
     utterances: Sequence[Utterance],
     lexicon: Lexicon,
     config: PseudoLabelConfig,
     who: Who = "all",
-) -> dict[str, np.ndarray]:
-    """The teachers' pooled word of each recording; who was trained on the speaker has `own_share` of the voice.
+) -> dict[str, Voices]:
+    """The teachers' words of each recording; who was trained on the speaker has `own_share` of the voice.
 
     Word posteriors come from CTC and the audio alone; the kinds that were fed with transcripts are never opened.
 
@@ -100,20 +114,24 @@ def read_word_posteriors(
         who: speaks on a recording.
 
     Returns:
-        utterance id -> float32 [W].
+        utterance id -> voices; those of one speaker are of the same teachers.
 
     Raises:
         ConfigError: nobody would speak on some speaker's recordings.
         StoreError: the store lacks a recording, or was made by another checkpoint or for another lexicon.
     """
     given = read_word_rows(store, cards, utterances, lexicon)
-    pooled = {}
     chosen = {speaker: speaking(cards, speaker, who) for speaker in speakers_of(utterances)}
+    shares = {
+        speaker: np.array(loudness([cards[index] for index in teachers], speaker, config.own_share))
+        for speaker, teachers in chosen.items()
+    }
+    voices = {}
     for u in utterances:
-        rows, teachers = given(u.utt_id), chosen[u.speaker]
-        weights = loudness([cards[index] for index in teachers], u.speaker, config.own_share)
-        pooled[u.utt_id] = pooled_words([rows[index] for index in teachers], weights, config.temperature)
-    return pooled
+        rows = given(u.utt_id)
+        spoken = np.stack([rows[index] for index in chosen[u.speaker]]).astype(np.float32)
+        voices[u.utt_id] = Voices(normalise(spoken / config.temperature), shares[u.speaker])
+    return voices
 
 
 def read_word_rows(
@@ -146,7 +164,7 @@ class PseudoLabeller:
 
     utterances: tuple[Utterance, ...]  # without transcripts
     lexicon: Lexicon
-    teachers: Mapping[str, np.ndarray] | None  # utterance id -> [W] of `read_word_posteriors`; None: student alone
+    teachers: Mapping[str, Voices] | None  # by utterance id, of `read_voices`; None: student alone
     fits: Mapping[str, np.ndarray]  # utterance id -> bool [W], words that the student's frames can hold
     prior: np.ndarray  # [W], expected of a doubtful speaker
     config: PseudoLabelConfig
@@ -162,7 +180,7 @@ class PseudoLabeller:
         return tuple(u for u in self.utterances if u.utt_id not in self.known)
 
     def label(self, student: Mapping[str, np.ndarray] | None, progress: float) -> dict[str, PseudoLabel]:
-        """The recordings' words by teachers and student together: a product of their posteriors.
+        """The recordings' words by teachers and student together.
 
         Args:
             student: utterance id -> [W] log-posteriors of the doubtful ones; None before it has learnt anything.
@@ -181,6 +199,8 @@ class PseudoLabeller:
             posteriors = self._posteriors(is_known, utt_ids, student, progress)
             is_alone = self.teachers is None or student is None or self.config.weight == "together"
             weighing = posteriors if is_alone else self._posteriors(is_known, utt_ids, None, progress)
+            if student is None and not is_known and not self.config.from_start:
+                weighing = np.zeros_like(weighing)
             for utt_id, row, weights in zip(utt_ids, posteriors, weighing, strict=True):
                 best = int(row.argmax())
                 weight = float(weights[best])
@@ -193,17 +213,27 @@ class PseudoLabeller:
         self, is_known: bool, utt_ids: Sequence[str], student: Mapping[str, np.ndarray] | None, progress: float
     ) -> np.ndarray:
         """[N, W] of one speaker's recordings, balanced where no teacher has learnt them."""
-        log_posteriors = np.stack([self._together(utt_id, student, progress) for utt_id in utt_ids])
-        if self.config.balance and not is_known:
-            return balanced(log_posteriors, self.prior)
-        posteriors: np.ndarray = np.exp(log_posteriors)
-        return posteriors
+        fits = np.stack([self.fits[utt_id] for utt_id in utt_ids])
 
-    def _together(self, utt_id: str, student: Mapping[str, np.ndarray] | None, progress: float) -> np.ndarray:
-        total: np.ndarray = np.zeros(len(self.lexicon.words), dtype=np.float32)
-        if self.teachers is not None:
-            total = total + self.teachers[utt_id]
-        if student is not None and utt_id in student:
-            strength = self.config.student_weight * progress if self.teachers is not None else 1.0
-            total = total + strength * student[utt_id]
-        return normalise(np.where(self.fits[utt_id], total, LOG_ZERO))
+        def settle(log_posteriors: np.ndarray) -> np.ndarray:
+            possible = normalise(np.where(fits, log_posteriors, LOG_ZERO).astype(np.float32))
+            if self.config.balance and not is_known:
+                return balanced(possible, self.prior)
+            posteriors: np.ndarray = np.exp(possible)
+            return posteriors
+
+        heard = None if student is None or is_known else np.stack([student[utt_id] for utt_id in utt_ids])
+        if self.teachers is None:
+            assert heard is not None  # `label` asks for nothing where nobody speaks
+            return settle(heard)
+        given = [self.teachers[utt_id] for utt_id in utt_ids]
+        voices = np.stack([each.log_posteriors for each in given], axis=1)  # [K, N, W]
+        shares, strength = given[0].shares, self.config.student_weight * progress
+        num_teachers = len(shares)
+        if self.config.pooling == "mean" or is_known or num_teachers + (heard is not None) < MIN_LISTENERS:
+            together = np.tensordot(shares, voices, 1)
+            return settle(together if heard is None else together + strength * heard)
+        if heard is not None:
+            voices = np.concatenate([voices, normalise(heard / self.config.temperature)[None]])
+            shares = np.append(shares, strength)
+        return dawid_skene(voices, num_teachers * shares, settle)

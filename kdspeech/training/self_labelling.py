@@ -22,7 +22,7 @@ from kdspeech.losses import frames_needed
 from kdspeech.protocols import TeacherCard
 from kdspeech.supervision import Supervision
 from kdspeech.targets.hypotheses import WeightedText, read_hypotheses
-from kdspeech.targets.pseudo_labels import PseudoLabel, PseudoLabeller, read_word_posteriors, word_prior
+from kdspeech.targets.pseudo_labels import PseudoLabel, PseudoLabeller, read_voices, word_prior
 from kdspeech.targets.speaking import Turns
 from kdspeech.targets.word_targets import WordTargets
 from kdspeech.training.batches import Collator
@@ -94,13 +94,13 @@ def make_labeller(
     # Words are counted over whoever has transcripts or a teacher of his own: few transcripts alone are a poor sample.
     counted = [u for u in (*labelled, *elsewhere, *unlabelled) if u.text or u.speaker in speakers]
     asked = [*unlabelled, *(u for u in elsewhere if u.speaker in speakers and not u.text)]
-    teachers = read_word_posteriors(open_store(workspace), cards, asked, lexicon, config, who) if cards else None
+    teachers = read_voices(open_store(workspace), cards, asked, lexicon, config, who) if cards else None
     fits = _fits(asked, lexicon, workspace.vocabulary, student, recipe.training.fastest)
 
     def word_of(u: Utterance) -> str:
         if u.text or teachers is None:
             return u.text
-        return lexicon.words[int(np.where(fits[u.utt_id], teachers[u.utt_id], LOG_ZERO).argmax())]
+        return lexicon.words[int(np.where(fits[u.utt_id], teachers[u.utt_id].pooled, LOG_ZERO).argmax())]
 
     return PseudoLabeller(
         utterances=tuple(unlabelled),

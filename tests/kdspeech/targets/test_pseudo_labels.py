@@ -8,7 +8,8 @@ import pytest
 from kdspeech.config import PseudoLabelConfig
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import normalise
-from kdspeech.targets.pseudo_labels import PseudoLabeller, balanced, pooled_words, word_prior
+from kdspeech.targets.dawid_skene import dawid_skene
+from kdspeech.targets.pseudo_labels import PseudoLabeller, Voices, balanced, pooled_words, word_prior
 from kdspeech.utterance import Utterance
 
 LEXICON = Lexicon(("one", "two", "six"))
@@ -29,7 +30,12 @@ def labeller(
     names = list(teachers) if teachers is not None else ["a", "b"]
     utterances = tuple(Utterance(name, f"{name}.wav", 1.0, "", "new", "test") for name in names)
     allowed = {name: np.array(fits.get(name, [True] * 3)) for name in names}
-    return PseudoLabeller(utterances, LEXICON, teachers, allowed, prior, config)
+    return PseudoLabeller(utterances, LEXICON, alone(teachers), allowed, prior, config)
+
+
+def alone(rows: Mapping[str, np.ndarray] | None) -> dict[str, Voices] | None:
+    """Each row is what the only teacher hears."""
+    return None if rows is None else {utt_id: Voices(row[None], np.ones(1)) for utt_id, row in rows.items()}
 
 
 def test_pooling_is_the_weighted_geometric_mean_of_tempered_posteriors() -> None:
@@ -99,7 +105,7 @@ def test_the_student_is_not_asked_about_recordings_that_a_teacher_has_learnt() -
     posteriors = {name: log(0.5, 0.3, 0.2) for name in "tsa"}
     fits = {name: np.ones(3, dtype=bool) for name in posteriors}
     known = frozenset({"t"})
-    all_three = PseudoLabeller((told, aside, new), LEXICON, posteriors, fits, UNIFORM, PLAIN, known)
+    all_three = PseudoLabeller((told, aside, new), LEXICON, alone(posteriors), fits, UNIFORM, PLAIN, known)
     assert all_three.doubtful == (aside, new)
     labels = all_three.label({name: log(0.1, 0.8, 0.1) for name in "sa"}, 1.0)
     assert {name: label.text for name, label in labels.items()} == {"t": "one", "s": "two", "a": "two"}
@@ -113,7 +119,7 @@ def test_only_what_no_teacher_has_learnt_is_balanced() -> None:
     posteriors = {utt_id: row for utt_id, (_, row) in recordings.items()}
     fits = {utt_id: np.ones(3, dtype=bool) for utt_id in recordings}
     prior, config = np.array([0.5, 0.49, 0.01]), PLAIN.model_copy(update={"balance": True})
-    both = PseudoLabeller(utterances, LEXICON, posteriors, fits, prior, config, frozenset({"told1", "told2"}))
+    both = PseudoLabeller(utterances, LEXICON, alone(posteriors), fits, prior, config, frozenset({"told1", "told2"}))
     labels = both.label(None, 0.0)
     assert {i: label.text for i, label in labels.items()} == {
         "told1": "one", "told2": "one", "new1": "one", "new2": "two",
@@ -140,3 +146,113 @@ def test_below_the_gate_a_recording_weighs_nothing() -> None:
     labels = labeller({"a": log(0.7, 0.2, 0.1), "b": log(0.5, 0.3, 0.2)}, gated).label(None, 0.0)
     assert labels["a"].weight == pytest.approx(0.7, rel=1e-5)
     assert labels["b"].weight == 0.0
+
+
+def test_what_no_teacher_has_learnt_can_wait_for_the_student() -> None:
+    """Until the student is asked, too, a new voice's word weighs nothing; a recording that a teacher knows does."""
+    posteriors = {"told": log(0.7, 0.2, 0.1), "new": log(0.7, 0.2, 0.1)}
+    utterances = tuple(Utterance(name, f"{name}.wav", 1.0, "", name, "train") for name in posteriors)
+    fits = {name: np.ones(3, dtype=bool) for name in posteriors}
+    config = PLAIN.model_copy(update={"from_start": False})
+    waiting = PseudoLabeller(utterances, LEXICON, alone(posteriors), fits, UNIFORM, config, frozenset({"told"}))
+    early = waiting.label(None, 0.2)
+    assert (early["told"].weight, early["new"].weight) == (pytest.approx(0.7, rel=1e-5), 0.0)
+    later = waiting.label({"new": log(1 / 3, 1 / 3, 1 / 3)}, 0.4)
+    assert later["new"].weight == pytest.approx(0.7, rel=1e-5)
+
+
+STRANGER = tuple(Utterance(str(n), f"{n}.wav", 1.0, "", "new", "test") for n in range(60))
+TRUTH = np.arange(60) % 3
+
+
+def hears(word_of: list[int], sure: float, wrong: int) -> np.ndarray:
+    """[60, W]: what a teacher who takes word w for word_of[w] hears; every `wrong`-th recording is another to it."""
+    taken = np.array(word_of)[TRUTH]
+    taken[::wrong] = (taken[::wrong] + 1) % 3
+    rows = np.full((60, 3), (1 - sure) / 2)
+    rows[np.arange(60), taken] = sure
+    return np.log(rows).astype(np.float32)
+
+
+def test_a_teacher_who_swaps_words_is_read_by_its_confusions() -> None:
+    """Three of four now and then take a word for another; the fourth never does, but swaps `two` and `six`."""
+    right_order, swapped = [0, 1, 2], [0, 2, 1]
+    voices = np.stack([*(hears(right_order, 0.9, wrong) for wrong in (4, 5, 7)), hears(swapped, 0.9, 60)])
+    rows = {u.utt_id: Voices(voices[:, n], np.full(4, 1 / 4)) for n, u in enumerate(STRANGER)}
+    fits = {u.utt_id: np.ones(3, dtype=bool) for u in STRANGER}
+
+    def right(config: PseudoLabelConfig) -> float:
+        labels = PseudoLabeller(STRANGER, LEXICON, rows, fits, UNIFORM, config).label(None, 0.0)
+        return float(np.mean([labels[str(n)].text == LEXICON.words[word] for n, word in enumerate(TRUTH)]))
+
+    config = PLAIN.model_copy(update={"balance": True})
+    assert right(config) <= 0.9
+    assert right(config.model_copy(update={"pooling": "dawid_skene"})) > 0.98
+
+
+def test_dawid_skene_is_the_algorithm_of_the_paper_written_out() -> None:
+    """One recording and one pair of words at a time, for listeners of unlike strength."""
+    rng = np.random.default_rng(5)
+    voices = normalise(rng.standard_normal((2, 7, 3)).astype(np.float32))
+    strengths = np.array([1.0, 2.5])
+
+    def settle(rows: np.ndarray) -> np.ndarray:
+        return np.exp(rows) / np.exp(rows).sum(axis=1, keepdims=True)
+
+    heard = np.exp(voices.astype(float))
+    believed = np.exp((1.0 * voices[0] + 2.5 * voices[1]) / 3.5)
+    believed /= believed.sum(axis=1, keepdims=True)
+    for _ in range(10):
+        evidence = np.zeros((7, 3))
+        for said in range(3):
+            evidence[:, said] += np.log(believed[:, said].mean())
+            for k in range(2):
+                counts = [1 / 6 + (0.5 if word == said else 0.0) for word in range(3)]
+                for n in range(7):
+                    counts = [counts[word] + believed[n, said] * heard[k, n, word] for word in range(3)]
+                for n in range(7):
+                    for word in range(3):
+                        share = counts[word] / sum(counts)
+                        evidence[n, said] += 0.5 * strengths[k] * heard[k, n, word] * np.log(share)
+        believed = settle(evidence)
+    np.testing.assert_allclose(dawid_skene(voices, strengths, settle), believed, rtol=1e-5)
+
+
+def test_the_student_is_one_listener_more_and_counts_as_its_weight_says() -> None:
+    """Half of the teachers' voice together: of two teachers one."""
+    rng = np.random.default_rng(6)
+    teachers = normalise(rng.standard_normal((2, 60, 3)).astype(np.float32))
+    student = normalise(rng.standard_normal((60, 3)).astype(np.float32))
+    rows = {u.utt_id: Voices(teachers[:, n], np.full(2, 0.5)) for n, u in enumerate(STRANGER)}
+    fits = {u.utt_id: np.ones(3, dtype=bool) for u in STRANGER}
+    config = PLAIN.model_copy(update={"pooling": "dawid_skene", "student_weight": 0.5, "temperature": 2.0})
+    heard = {u.utt_id: student[n] for n, u in enumerate(STRANGER)}
+    labels = PseudoLabeller(STRANGER, LEXICON, rows, fits, UNIFORM, config).label(heard, 1.0)
+    voices = np.concatenate([teachers, normalise(student / 2)[None]])
+    expected = dawid_skene(voices, np.ones(3), lambda rows: np.exp(normalise(rows.astype(np.float32))))
+    found = [labels[u.utt_id] for u in STRANGER]
+    assert [label.text for label in found] == [LEXICON.words[word] for word in expected.argmax(axis=1)]
+    np.testing.assert_allclose([label.weight for label in found], expected.max(axis=1), rtol=1e-5)
+
+
+def test_a_recording_that_a_teacher_has_learnt_is_pooled_as_ever() -> None:
+    rows = {
+        u.utt_id: Voices(np.stack([log(0.6, 0.3, 0.1), log(0.1, 0.3, 0.6)]), np.array([0.8, 0.2])) for u in STRANGER
+    }
+    fits = {u.utt_id: np.ones(3, dtype=bool) for u in STRANGER}
+    config = PLAIN.model_copy(update={"pooling": "dawid_skene"})
+    known = frozenset(u.utt_id for u in STRANGER)
+    labels = PseudoLabeller(STRANGER, LEXICON, rows, fits, UNIFORM, config, known).label(None, 0.0)
+    weights = np.array([0.6**0.8 * 0.1**0.2, 0.3, 0.1**0.8 * 0.6**0.2])
+    assert labels["7"].weight == pytest.approx(weights[0] / weights.sum(), rel=1e-5)
+
+
+def test_two_teachers_alone_are_pooled_as_ever() -> None:
+    """Where they differ, nothing says which of them is wrong more often."""
+    rng = np.random.default_rng(7)
+    voices = normalise(rng.standard_normal((2, 60, 3)).astype(np.float32))
+    rows = {u.utt_id: Voices(voices[:, n], np.full(2, 0.5)) for n, u in enumerate(STRANGER)}
+    fits = {u.utt_id: np.ones(3, dtype=bool) for u in STRANGER}
+    configs = [PLAIN.model_copy(update={"pooling": pooling}) for pooling in ("mean", "dawid_skene")]
+    one, other = (PseudoLabeller(STRANGER, LEXICON, rows, fits, UNIFORM, config).label(None, 0.0) for config in configs)
+    assert one == other

@@ -214,7 +214,7 @@ def test_only_teachers_that_may_speak_give_words(tmp_path: Path, vocabulary: Voc
         assert labeller.teachers is not None
         assert isinstance(row, np.ndarray)
         np.testing.assert_allclose(
-            labeller.teachers[u.utt_id], pooled_words([row], [1.0], others.pseudo_labels.temperature), rtol=1e-5
+            labeller.teachers[u.utt_id].pooled, pooled_words([row], [1.0], others.pseudo_labels.temperature), rtol=1e-5
         )
     own = RECIPE.model_copy(update={"targets": RECIPE.targets.model_copy(update={"who": "own"})})
     new = [replace(u, text="") for u in workspace.utterances if u.speaker == "carl"]
