@@ -3,7 +3,8 @@
 A teacher that hears a new speaker's `five` as `nine` every time is wrong every time, and yet tells the two apart.
 Averaging takes it for a vote for `nine`. Dawid & Skene 1979 ("Maximum likelihood estimation of observer error-rates
 using the EM algorithm") estimate instead how often each listener says w' when w was said, from what all say together,
-and read the words off these tables. Here listeners give posteriors instead of single words.
+and read the words off these tables. Unlike there, listeners give posteriors instead of single words, and how often each
+word is said is not learnt: words that all mishear would be taken for rarer and rarer ones.
 
 Shapes: K listeners, N recordings of one speaker, W words.
 """
@@ -36,10 +37,10 @@ def dawid_skene(voices: np.ndarray, strengths: np.ndarray, settle: Callable[[np.
     tables = _PRIOR_RIGHT * np.eye(heard.shape[2]) + (1 - _PRIOR_RIGHT) / heard.shape[2]
     believed = settle(np.average(np.log(heard.clip(_FLOOR)), axis=0, weights=strengths))
     for _ in range(_ROUNDS):
-        evidence = np.log(believed.mean(axis=0).clip(_FLOOR))  # how often each word is said
+        evidence = np.zeros_like(believed)
         for said, strength in zip(heard, strengths, strict=True):
             confusions = believed.T @ said + tables  # [W said, W heard]
             confusions /= confusions.sum(axis=1, keepdims=True)
-            evidence = evidence + _INDEPENDENCE * strength * (said @ np.log(confusions).T)
+            evidence += _INDEPENDENCE * strength * (said @ np.log(confusions).T)
         believed = settle(evidence)
     return believed

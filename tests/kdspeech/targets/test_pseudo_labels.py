@@ -205,7 +205,6 @@ def test_dawid_skene_is_the_algorithm_of_the_paper_written_out() -> None:
     for _ in range(10):
         evidence = np.zeros((7, 3))
         for said in range(3):
-            evidence[:, said] += np.log(believed[:, said].mean())
             for k in range(2):
                 counts = [1 / 6 + (0.5 if word == said else 0.0) for word in range(3)]
                 for n in range(7):

@@ -1,0 +1,51 @@
+"""The words of a new voice, of teachers who hear rightly or take each word for the next."""
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from kdspeech.config import PseudoLabelConfig
+from kdspeech.dumps.dump_teachers import dump_teachers
+from kdspeech.errors import KdspeechError
+from kdspeech.lexicon import Lexicon
+from kdspeech.recipe_file import load_recipe
+from kdspeech.vocabulary import Vocabulary
+from kdspeech.workspace import Workspace
+from tests.doubles import Behaviour, FakeTeachers, add_teacher, make_workspace
+from tests.scripts import load_script
+
+LEXICON = Lexicon(("one", "two", "six"))
+TEACHERS = ("anna", "bert", "carl")
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    return load_script("new_voice")
+
+
+def _dumped(root: Path, vocabulary: Vocabulary, num_deaf: int) -> Workspace:
+    """Teachers of anna, bert and carl; dora, whose words `num_deaf` of them take for the next, has none."""
+    workspace = make_workspace(root, LEXICON, vocabulary, (*TEACHERS, "dora"))
+    for index, name in enumerate(TEACHERS):
+        add_teacher(workspace, name, Behaviour(deaf_to=(3,)) if index < num_deaf else None)
+    recipe = load_recipe("conformer_xs_from_speechbrain")
+    dump_teachers(workspace, list(TEACHERS), recipe=recipe, teachers=FakeTeachers(), on=["all"], kinds=["word"], jobs=1)
+    return workspace
+
+
+@pytest.mark.parametrize(("num_deaf", "right"), [(0, 100.0), (1, 100.0), (3, 0.0)])
+def test_what_most_teachers_hear_is_the_word(
+    script: ModuleType, tmp_path: Path, vocabulary: Vocabulary, num_deaf: int, right: float
+) -> None:
+    workspace = _dumped(tmp_path, vocabulary, num_deaf)
+    found = script.right_words(workspace, "dora", TEACHERS, PseudoLabelConfig())
+    assert found == dict.fromkeys(("mean", "mean, balanced", "confusions", "confusions, balanced"), right)
+
+
+def test_a_speaker_is_never_heard_by_its_own_teacher(
+    script: ModuleType, tmp_path: Path, vocabulary: Vocabulary
+) -> None:
+    workspace = _dumped(tmp_path, vocabulary, 0)
+    with pytest.raises(KdspeechError, match="no teacher but anna's own"):
+        script.right_words(workspace, "anna", ["anna"], PseudoLabelConfig())
