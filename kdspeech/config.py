@@ -135,7 +135,7 @@ class PseudoLabelConfig(Strict):
     # Of what no teacher has learnt: the mean of log-posteriors, or by each teacher's confusions of that voice.
     pooling: Literal["mean", "dawid_skene"] = _later("mean")
     balance: bool = True  # of what no teacher has learnt: each word comes as often as of the training speakers
-    # Of the student's voice at the end, where that of all teachers is 1; grows from 0 in a straight line.
+    # Of the student's voice, where that of all teachers is 1; with `from_start` it grows to this in a straight line.
     student_weight: float = Field(0.5, ge=0)
     student_from: float = Field(0.3, ge=0, le=1)  # share of the training after which the student is asked, too
     from_start: bool = _later(True)  # false: what no teacher has learnt is not learnt from before the student is asked

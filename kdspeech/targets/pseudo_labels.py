@@ -228,8 +228,9 @@ class PseudoLabeller:
             return settle(heard)
         given = [self.teachers[utt_id] for utt_id in utt_ids]
         voices = np.stack([each.log_posteriors for each in given], axis=1)  # [K, N, W]
-        shares, strength = given[0].shares, self.config.student_weight * progress
-        num_teachers = len(shares)
+        shares, num_teachers = given[0].shares, len(given[0].shares)
+        # Heard before it learnt any of these words, the student is a witness; afterwards it repeats what it was told.
+        strength = self.config.student_weight * (progress if self.config.from_start else 1.0)
         if self.config.pooling == "mean" or is_known or num_teachers + (heard is not None) < MIN_LISTENERS:
             together = np.tensordot(shares, voices, 1)
             return settle(together if heard is None else together + strength * heard)
