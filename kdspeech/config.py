@@ -23,6 +23,11 @@ def _later(default: Any, **limits: Any) -> Any:
     return Field(default, exclude_if=lambda value: value == default, **limits)
 
 
+def _changed(default: Any, before: Any) -> Any:
+    """A setting that came later, or whose default did; at what it was before, it is not written down."""
+    return Field(default, exclude_if=lambda value: value == before)
+
+
 class VocabularyConfig(Strict):
     """The SentencePiece model, trained on the task's lexicon."""
 
@@ -132,15 +137,35 @@ class PseudoLabelConfig(Strict):
 
     temperature: float = Field(4.0, gt=0)  # of each teacher's word posteriors, before they are pooled
     own_share: float | None = Field(0.8, gt=0, lt=1)  # of a speaker's own teacher in what all say; None: as any other
-    # Of what no teacher has learnt: the mean of log-posteriors, or by each teacher's confusions of that voice.
-    pooling: Literal["mean", "dawid_skene"] = _later("mean")
-    balance: bool = True  # of what no teacher has learnt: each word comes as often as of the training speakers
+    min_confidence: float = Field(0.0, ge=0, le=1)  # below it a recording is not learnt from
+    # What follows decides about recordings that no teacher has learnt: a new speaker's, and test recordings.
+    # The mean of log-posteriors, or the words that follow from each teacher's confusions of the voice.
+    pooling: Literal["mean", "dawid_skene"] = _changed("dawid_skene", before="mean")
+    balance: bool = True  # each word comes as often as of the training speakers
     # Of the student's voice, where that of all teachers is 1; with `from_start` it grows to this in a straight line.
     student_weight: float = Field(0.5, ge=0)
-    student_from: float = Field(0.3, ge=0, le=1)  # share of the training after which the student is asked, too
-    from_start: bool = _later(True)  # false: what no teacher has learnt is not learnt from before the student is asked
+    student_from: float = Field(0.5, ge=0, le=1)  # share of the training after which the student is asked, too
+    from_start: bool = _changed(False, before=True)  # learnt from the teachers alone, before the student is asked
     weight: Literal["together", "teachers"] = _later("together")  # whose posterior of its word a recording weighs
-    min_confidence: float = Field(0.0, ge=0, le=1)  # below it a recording is not learnt from
+
+    @model_validator(mode="after")
+    def _student_is_asked(self) -> Self:
+        if not self.from_start and self.student_weight == 0:
+            raise ValueError(
+                "from_start=false waits for the student, who is not asked with student_weight=0; set from_start=true"
+            )
+        return self
+
+    def deciding(self, strangers: bool) -> dict[str, Any]:
+        """The settings that decide a run, as plain JSON values.
+
+        Args:
+            strangers: the run hears recordings that no teacher has learnt.
+        """
+        return self.model_dump(mode="json", exclude=None if strangers else _OF_STRANGERS)
+
+
+_OF_STRANGERS = {"pooling", "balance", "student_weight", "student_from", "from_start", "weight"}
 
 
 class StudentConfig(Strict):

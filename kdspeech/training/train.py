@@ -246,10 +246,9 @@ def run_config(
                 f"recipe {recipe.name}: stage {stage['name']!r} has no losses for mode {mode!r}. Add them."
             )
         stage["losses"] = stage["losses"][mode]
-    known = {speaker for card in cards for speaker in card.speakers or ()}
-    are_strange = supervision.adapt or supervision.all_audio or (cards and {*workspace.speakers} - known - {held_out})
-    # How strange recordings are pooled decides nothing where every recording's speaker has a teacher.
-    pseudo_labels = recipe.pseudo_labels.model_dump(mode="json", exclude=None if are_strange else {"pooling"})
+    known = {speaker for card in cards for speaker in card.speakers or () if recipe.targets.who != "others"}
+    has_strangers = bool(cards) and not known.issuperset(set(workspace.speakers) - {held_out})
+    pseudo_labels = recipe.pseudo_labels.deciding(has_strangers or supervision.adapt or supervision.all_audio)
     unlabelled = {**supervision.settings, "pseudo_labels": pseudo_labels}
     if supervision.adapt or supervision.all_audio or mode != "labels":  # else no recording lacks its transcript
         unlabelled["loop"] = _UNLABELLED_LOOP_VERSION

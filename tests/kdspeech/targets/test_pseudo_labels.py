@@ -14,7 +14,7 @@ from kdspeech.utterance import Utterance
 
 LEXICON = Lexicon(("one", "two", "six"))
 UNIFORM = np.full(3, 1 / 3)
-PLAIN = PseudoLabelConfig(balance=False, student_weight=1.0)
+PLAIN = PseudoLabelConfig(pooling="mean", balance=False, student_weight=1.0, from_start=True)
 
 
 def log(*probabilities: float) -> np.ndarray:
