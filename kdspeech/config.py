@@ -23,11 +23,6 @@ def _later(default: Any, **limits: Any) -> Any:
     return Field(default, exclude_if=lambda value: value == default, **limits)
 
 
-def _changed(default: Any, before: Any) -> Any:
-    """A setting that came later, or whose default did; at what it was before, it is not written down."""
-    return Field(default, exclude_if=lambda value: value == before)
-
-
 class VocabularyConfig(Strict):
     """The SentencePiece model, trained on the task's lexicon."""
 
@@ -140,12 +135,12 @@ class PseudoLabelConfig(Strict):
     min_confidence: float = Field(0.0, ge=0, le=1)  # below it a recording is not learnt from
     # What follows decides about recordings that no teacher has learnt: a new speaker's, and test recordings.
     # The mean of log-posteriors, or the words that follow from each teacher's confusions of the voice.
-    pooling: Literal["mean", "dawid_skene"] = _changed("dawid_skene", before="mean")
+    pooling: Literal["mean", "dawid_skene"] = "dawid_skene"
     balance: bool = True  # each word comes as often as of the training speakers
     # Of the student's voice, where that of all teachers is 1; with `from_start` it grows to this in a straight line.
     student_weight: float = Field(0.5, ge=0)
     student_from: float = Field(0.5, ge=0, le=1)  # share of the training after which the student is asked, too
-    from_start: bool = _changed(False, before=True)  # learnt from the teachers alone, before the student is asked
+    from_start: bool = False  # learnt from the teachers alone, before the student is asked
     weight: Literal["together", "teachers"] = _later("together")  # whose posterior of its word a recording weighs
 
     @model_validator(mode="after")

@@ -55,6 +55,7 @@ def test_a_wrong_setting_is_refused_by_name(override: str, message: str) -> None
         (("targets.switch=true", "targets.over=label"), "over=label pools several recordings"),
         (("targets.align=true", "targets.over=index"), "over=index pools rows by their number"),
         (("targets.align=true", "targets.switch=true"), "with switch one speaks alone"),
+        (("pseudo_labels.student_weight=0",), "from_start=false waits for the student"),
     ],
 )
 def test_settings_that_cannot_go_together_are_refused(overrides: tuple[str, ...], message: str) -> None:

@@ -95,6 +95,23 @@ def test_the_new_speakers_audio_is_heard_and_the_proof_says_so(tmp_path: Path, v
     assert read_json(adapted.config_path)["unlabelled"]["adapt"] is True
 
 
+def test_how_strangers_are_pooled_is_another_run_only_where_there_are_any(
+    tmp_path: Path, vocabulary: Vocabulary
+) -> None:
+    workspace = make(tmp_path, vocabulary)
+    config = RECIPE.pseudo_labels.model_copy(update={"pooling": "mean", "student_from": 0.3})
+    other = RECIPE.model_copy(update={"pseudo_labels": config})
+    known = fit(workspace, "decoder-kd", Supervision(0.0))
+    begun = known.done_path.stat().st_mtime_ns
+    assert fit(workspace, "decoder-kd", Supervision(0.0), recipe=other).done_path.stat().st_mtime_ns == begun
+    fit(workspace, "decoder-kd", ADAPTED)
+    with pytest.raises(RunError, match="pooling"):
+        fit(workspace, "decoder-kd", ADAPTED, recipe=other)
+    fit(workspace, "decoder-kd", Supervision(0.0), teachers=["anna"], force=True)  # bert is a stranger now
+    with pytest.raises(RunError, match="pooling"):
+        fit(workspace, "decoder-kd", Supervision(0.0), teachers=["anna"], recipe=other)
+
+
 def test_without_labels_the_teachers_words_are_learnt(
     tmp_path: Path, vocabulary: Vocabulary, capsys: pytest.CaptureFixture[str]
 ) -> None:
