@@ -195,9 +195,10 @@ class SelfLabelling:
         changed = sum(label.text != self.labels[i].text for i, label in labels.items() if i in self.labels)
         self.labels.update(labels)
         if labels:
-            weights = [label.weight for label in labels.values()]
+            learnt = [label.weight for label in labels.values() if label.weight > 0]
+            confidence = f", mean confidence {np.mean(learnt):.2f}" if learnt else ""
             console.remark(
-                f"Pseudo-labels by {self._sources(heard)}: {len(labels)}, mean confidence {np.mean(weights):.2f}, "
+                f"Pseudo-labels by {self._sources(heard)}: {len(labels)}, {len(learnt)} learnt from{confidence}, "
                 f"{len(Counter(label.text for label in labels.values()))} words, {changed} changed"
             )
 

@@ -82,6 +82,16 @@ def test_what_the_held_out_speaker_says_in_the_manifest_changes_nothing(
     assert are_equal(fit(true, mode, ADAPTED), fit(planted, mode, ADAPTED))
 
 
+def test_a_strangers_words_are_not_learnt_before_the_student_is_asked(
+    tmp_path: Path, vocabulary: Vocabulary, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert RECIPE.stages[0].epochs == 2  # so the second begins half-way
+    fit(make(tmp_path, vocabulary), "decoder-kd", ADAPTED)
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Pseudo-labels")]
+    assert said[0].startswith("Pseudo-labels by teachers: 15, 0 learnt from, 3 words")
+    assert said[1].startswith("Pseudo-labels by teachers and student: 15, 15 learnt from, mean confidence")
+
+
 def test_the_new_speakers_audio_is_heard_and_the_proof_says_so(tmp_path: Path, vocabulary: Vocabulary) -> None:
     workspace = make(tmp_path, vocabulary)
     inductive, adapted = fit(workspace, "decoder-kd", Supervision()), fit(workspace, "decoder-kd", ADAPTED)
@@ -120,7 +130,7 @@ def test_without_labels_the_teachers_words_are_learnt(
     config = RECIPE.pseudo_labels.model_copy(update={"temperature": 0.05, "student_weight": 0.0})
     sure = RECIPE.model_copy(update={"pseudo_labels": config})
     taught = fit(workspace, "decoder-kd", Supervision(0.0), recipe=sure)
-    assert "Pseudo-labels by teachers: 18, mean confidence 1.00, 3 words" in capsys.readouterr().err
+    assert "Pseudo-labels by teachers: 18, 18 learnt from, mean confidence 1.00, 3 words" in capsys.readouterr().err
     lines = taught.metrics_path.read_text().splitlines()
     assert len(lines) == RECIPE.stages[0].epochs
     assert '"train_token_kl": 0.0' in lines[0]  # the teachers' decoders were fed with the transcripts: never asked
