@@ -172,10 +172,10 @@ class PseudoLabeller:
 
     @property
     def doubtful(self) -> tuple[Utterance, ...]:
-        """The recordings about which the student is asked, and which are balanced: those that no teacher has learnt.
+        """The recordings about which the student is asked: those that no teacher has learnt.
 
-        There a speaker's own teacher is right nearly always; a student that hears its own young guesses repeats them,
-        and a balance that is not exactly the speaker's takes right words away.
+        On the others a speaker's own teacher is right nearly always, and a student that hears its own young guesses
+        repeats them.
         """
         return tuple(u for u in self.utterances if u.utt_id not in self.known)
 
@@ -212,12 +212,13 @@ class PseudoLabeller:
     def _posteriors(
         self, is_known: bool, utt_ids: Sequence[str], student: Mapping[str, np.ndarray] | None, progress: float
     ) -> np.ndarray:
-        """[N, W] of one speaker's recordings, balanced where no teacher has learnt them."""
+        """[N, W] of one speaker's recordings, all of them learnt by a teacher or none."""
         fits = np.stack([self.fits[utt_id] for utt_id in utt_ids])
+        is_balanced = self.config.balance_known if is_known else self.config.balance
 
         def settle(log_posteriors: np.ndarray) -> np.ndarray:
             possible = normalise(np.where(fits, log_posteriors, LOG_ZERO).astype(np.float32))
-            if self.config.balance and not is_known:
+            if is_balanced:
                 return balanced(possible, self.prior)
             posteriors: np.ndarray = np.exp(possible)
             return posteriors

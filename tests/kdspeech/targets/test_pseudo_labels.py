@@ -1,6 +1,7 @@
 """Pseudo-labels by hand: pooling, balancing, and what the student adds."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,6 +126,10 @@ def test_only_what_no_teacher_has_learnt_is_balanced() -> None:
         "told1": "one", "told2": "one", "new1": "one", "new2": "two",
     }  # fmt: skip
     assert labels["told2"].weight == pytest.approx(0.6, rel=1e-5)
+    all_balanced = replace(both, config=config.model_copy(update={"balance_known": True})).label(None, 0.0)
+    assert {i: label.text for i, label in all_balanced.items()} == {
+        "told1": "one", "told2": "two", "new1": "one", "new2": "two",
+    }  # fmt: skip
 
 
 def test_without_teachers_the_student_speaks_alone_or_nobody_does() -> None:

@@ -1,4 +1,4 @@
-"""The words of a new voice, of teachers who hear rightly or take each word for the next."""
+"""The words of teachers who hear rightly, or take each word of a speaker for the next."""
 
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +21,7 @@ TEACHERS = ("anna", "bert", "carl")
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    return load_script("new_voice")
+    return load_script("pseudo_words")
 
 
 def _dumped(root: Path, vocabulary: Vocabulary, num_deaf: int) -> Workspace:
@@ -39,7 +39,7 @@ def test_what_most_teachers_hear_is_the_word(
     script: ModuleType, tmp_path: Path, vocabulary: Vocabulary, num_deaf: int, right: float
 ) -> None:
     workspace = _dumped(tmp_path, vocabulary, num_deaf)
-    found = script.right_words(workspace, "dora", TEACHERS, PseudoLabelConfig())
+    found = script.right_words(workspace, "dora", TEACHERS, PseudoLabelConfig(), known=False)
     assert found == dict.fromkeys(("mean", "mean, balanced", "confusions", "confusions, balanced"), right)
 
 
@@ -48,4 +48,17 @@ def test_a_speaker_is_never_heard_by_its_own_teacher(
 ) -> None:
     workspace = _dumped(tmp_path, vocabulary, 0)
     with pytest.raises(KdspeechError, match="no teacher but anna's own"):
-        script.right_words(workspace, "anna", ["anna"], PseudoLabelConfig())
+        script.right_words(workspace, "anna", ["anna"], PseudoLabelConfig(), known=False)
+
+
+def test_what_its_own_teacher_has_learnt_is_heard_by_that_one_above_all(
+    script: ModuleType, tmp_path: Path, vocabulary: Vocabulary
+) -> None:
+    """Two of three take her words for the next; the third is her own, and four fifths of the voice."""
+    workspace = make_workspace(tmp_path, LEXICON, vocabulary, TEACHERS)
+    for name in TEACHERS:
+        add_teacher(workspace, name, None if name == "anna" else Behaviour(deaf_to=(0,)))
+    recipe = load_recipe("conformer_xs_from_speechbrain")
+    dump_teachers(workspace, list(TEACHERS), recipe=recipe, teachers=FakeTeachers(), on=["all"], kinds=["word"], jobs=1)
+    found = script.right_words(workspace, "anna", TEACHERS, PseudoLabelConfig(), known=True)
+    assert found == {"mean": 100.0, "mean, balanced": 100.0}
