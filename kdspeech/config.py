@@ -133,8 +133,9 @@ class PseudoLabelConfig(Strict):
     temperature: float = Field(4.0, gt=0)  # of each teacher's word posteriors, before they are pooled
     own_share: float | None = Field(0.8, gt=0, lt=1)  # of a speaker's own teacher in what all say; None: as any other
     min_confidence: float = Field(0.0, ge=0, le=1)  # below it a recording is not learnt from
-    balance_known: bool = _later(False)  # recordings that a teacher has learnt are balanced as strange ones are
-    # What follows decides about recordings that no teacher has learnt: a new speaker's, and test recordings.
+    # What a teacher has learnt is balanced, too: where the balance is not the speaker's, it takes right words away.
+    balance_known: bool = _later(False)
+    # What follows decides about recordings that no teacher has learnt: a new speaker's, others' test recordings.
     # The mean of log-posteriors, or the words that follow from each teacher's confusions of the voice.
     pooling: Literal["mean", "dawid_skene"] = "dawid_skene"
     balance: bool = True  # each word comes as often as of the training speakers

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 MIN_LISTENERS = 3  # of two who differ, neither can be told to be wrong more often
-_ROUNDS = 10  # of expectation and maximisation; the words hardly change after five
+_ROUNDS = 10  # of expectation and maximisation; forty give words that are no more often right
 # Every row of a table begins with one recording more: half of it heard rightly, half as any word.
 _PRIOR_RIGHT = 0.5
 # Listeners are taken to err independently of each other. Trained alike, they do not: each counts half.
