@@ -37,5 +37,5 @@ DECODE_MODES: tuple[DecodeMode, ...] = get_args(DecodeMode)
 TABLE_MODES: tuple[DecodeMode, ...] = ("ctc", "decoder", "lexicon")  # those by which a table compares systems
 CHECKPOINTS: tuple[Checkpoint, ...] = get_args(Checkpoint)
 # What is evaluated: on speakers never heard `last` is better, since `best` follows the noise of few and easy recordings
-# (experiments/RESULTS.md).
+# (experiments/RESULTS_EARLIER.md).
 DEFAULT_CHECKPOINT: Checkpoint = "last"
