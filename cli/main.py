@@ -52,9 +52,14 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Runs the command line. Exit codes: 0 done, 1 failed, 2 wrong usage."""
+    """Runs `kdspeech` with the arguments of this process."""
+    run_command(cli)
+
+
+def run_command(command: click.Command) -> None:
+    """Runs a command with the arguments of this process, then exits. Exit codes: 0 done, 1 failed, 2 wrong usage."""
     try:
-        cli.main(prog_name=Path(sys.argv[0]).name, standalone_mode=True)
+        command.main(prog_name=Path(sys.argv[0]).name, standalone_mode=True)
     except KdspeechError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)

@@ -45,6 +45,14 @@ def choices_callback(choices: Sequence[str]) -> Callable[..., tuple[str, ...] | 
     return read
 
 
+def seeds_callback(_ctx: click.Context, _param: click.Parameter, value: str) -> list[int]:
+    """Reads a comma-separated list of seeds."""
+    try:
+        return [int(seed) for seed in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"expected numbers separated by commas, for example 0,1,2; found {value!r}") from None
+
+
 workspace_option = click.option(
     "--workspace",
     type=click.Path(file_okay=False, path_type=Path),
@@ -76,6 +84,9 @@ encoder_option = click.option(
     help="Start the student from this .nemo file or published name, or from `pretrained`, the workspace's own.",
 )
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights and data order.")
+seeds_option = click.option(
+    "--seeds", callback=seeds_callback, default="0", show_default=True, metavar="0,1,...", help="One run with each."
+)
 jobs_option = click.option("--jobs", type=click.IntRange(min=1), help="Processes side by side.  [default: one a core]")
 
 
@@ -120,6 +131,9 @@ def supervision_options(command: Function) -> Callable[..., None]:
 def speakers_option(flag: str = "--speakers", required: bool = True, help: str = "") -> Callable[[Function], Function]:
     """A comma-separated list of speakers, or `all`."""
     return click.option(flag, required=required, callback=names_callback, metavar="A,B,...|all", help=help)
+
+
+folds_option = speakers_option("--folds", required=False, help="Speakers to hold out in turn.  [default: all]")
 
 
 def common_options(function: Function) -> Function:

@@ -1,25 +1,20 @@
-"""What each ingredient of the recipe is worth: trains the rows of ablation.yaml and compares each with its full one.
+"""What each ingredient of the recipe is worth: trains the rows of ablation.yaml and compares each with its full one."""
 
-  python experiments/ablation.py --workspace workspace [--folds A,B] [--seeds 0,1] [--rows "no balance,adapted"]
-Needs teachers and dumps. Each row's runs have a folder of their own in the workspace; what is done is skipped. Writes
-reports/ablation.md: WRA % (macro mean over speakers) and the difference with its 95 % interval, by each head that the
-row teaches. A row that changes nothing of the recipe is named, and not trained.
-"""
-
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 from omegaconf import OmegaConf
 
 from kdspeech import console, students
 from kdspeech.choices import DecodeMode, Mode
+from kdspeech.cli.main import run_command
+from kdspeech.cli.options import common_options, folds_option, names_callback, recipe_options, seeds_option
 from kdspeech.comparison.compare import compare
 from kdspeech.config import Recipe
-from kdspeech.errors import ConfigError, KdspeechError
+from kdspeech.errors import ConfigError
 from kdspeech.evaluation.student_runs import StudentRun, StudentSystem, train_and_evaluate_all
 from kdspeech.files import write_text
 from kdspeech.recipe_file import load_recipe
@@ -145,29 +140,35 @@ def _cells(workspace: Workspace, own: Sequence[Path] | None, other: Sequence[Pat
     return f"{estimates['b_macro'].value:.1f}", _MISSING if other is None else str(estimates["macro"])
 
 
-def main() -> int:
-    """Exit codes: 0 done, 1 failed, 2 wrong usage."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workspace", type=Path, default=Path("workspace"))
-    parser.add_argument("--recipe", help="[default: the workspace's]")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override it in every row")
-    parser.add_argument("--rows", default="", help="names, separated by commas  [default: all]")
-    parser.add_argument("--folds", default="all", help="speakers to hold out  [default: all]")
-    parser.add_argument("--seeds", default="0", help="[default: 0]")
-    options = parser.parse_args()
-    workspace = Workspace(options.workspace)
-    try:
-        names = [name.strip() for name in options.rows.split(",") if name.strip()]
-        folds = workspace.check_speakers(options.folds.split(","))
-        seeds = [int(seed) for seed in options.seeds.split(",")]
-        base = options.recipe or workspace.corpus.recipe
-        for line in run(workspace, base, read_rows(names=names), folds, seeds, options.set).splitlines():
-            console.result(line)
-    except KdspeechError as error:
-        console.warn(str(error))
-        return 1
-    return 0
+@click.command()
+@click.option("--rows", callback=names_callback, metavar="NAME,...", help="Rows of ablation.yaml.  [default: all]")
+@folds_option
+@seeds_option
+@recipe_options
+@common_options
+def command(
+    workspace: Path,
+    rows: list[str] | None,
+    folds: list[str] | None,
+    seeds: list[int],
+    recipe: str | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Train the rows of ablation.yaml, and compare each with its full one.
+
+    Needs teachers and dumps. Each row's runs have a folder of their own in the workspace; what is done is skipped.
+    Writes reports/ablation.md: WRA % (macro mean over speakers) and the difference with its 95 % interval, by each head
+    that the row teaches. A row that changes nothing of the recipe is named, and not trained. --set holds for every row.
+
+    \b
+    python experiments/ablation.py --folds A,B --seeds 0,1 --rows "no balance,adapted"
+    """
+    place = Workspace(workspace)
+    base = recipe or place.corpus.recipe
+    table = run(place, base, read_rows(names=rows or ()), place.check_speakers(folds or ["all"]), seeds, overrides)
+    for line in table.splitlines():
+        console.result(line)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(command)

@@ -1,27 +1,19 @@
-"""How often CTC spikes of the same token lie on different frames: teacher against teacher, student against teacher.
+"""How often CTC spikes of the same token lie on different frames: teacher against teacher, student against teacher."""
 
-  python experiments/alignment.py --workspace workspace --held-out S [--recipe NAME] [--modes labels,ctc-kd] [--seed 0]
-                                  [--teachers A,B,...] [--on valid,held-out]
-Needs the teachers' `ctc` dumps; of students the finished runs, if there are any. Each token's spike is the frame of a
-forced alignment on which its probability is highest (kdspeech/decoding/forced_alignment.py); frames are the student's,
-or the teachers' where there is no student. Two sets of recordings, each without the transcripts that some system cannot
-align: held-back productions of training speakers, and all of the held-out speaker's. The teacher of S is left out.
-A system that hears another word has no spikes worth the name: the last column is of recordings that both get right.
-"""
-
-import argparse
 import itertools
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import click
 import numpy as np
 import torch
 
 from kdspeech import console, students
-from kdspeech.choices import DEFAULT_CHECKPOINT
+from kdspeech.choices import DEFAULT_CHECKPOINT, MODES, Mode
+from kdspeech.cli.main import run_command
+from kdspeech.cli.options import choices_callback, common_options, recipe_option, seed_option, speakers_option
 from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.decoding.forced_alignment import share_of_displaced_spikes, spike_times_s
 from kdspeech.dumps.store import open_store
@@ -34,6 +26,16 @@ from kdspeech.utterance import Utterance
 from kdspeech.workspace import Workspace
 
 _TOLERANCES = (0, 1, 2)  # frames
+_SETS: dict[str, tuple[str, Callable[[Utterance, str], bool]]] = {  # name -> title, and which recordings it holds
+    "valid": (
+        "held-back productions of the training speakers",
+        lambda utterance, held_out: utterance.speaker != held_out and utterance.split == "valid",
+    ),
+    "held-out": (
+        "all recordings of the held-out speaker",
+        lambda utterance, held_out: utterance.speaker == held_out,
+    ),
+}
 
 Times = dict[str, np.ndarray]  # utterance id -> spike times in seconds, [U]
 
@@ -175,47 +177,68 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-def main() -> int:
-    """Exit codes: 0 done, 1 failed, 2 wrong usage."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workspace", type=Path, default=Path("workspace"))
-    parser.add_argument("--held-out", required=True, metavar="S")
-    parser.add_argument("--recipe", help="of the runs  [default: the workspace's]")
-    parser.add_argument("--modes", default="labels,ctc-kd,decoder-kd", help="of the runs  [default: %(default)s]")
-    parser.add_argument("--teachers", help="speakers, separated by commas  [default: all but S]")
-    parser.add_argument("--on", default="valid,held-out", help="sets of recordings  [default: %(default)s]")
-    parser.add_argument("--seed", type=int, default=0, help="of the runs  [default: 0]")
-    options = parser.parse_args()
-    workspace, held_out = Workspace(options.workspace), options.held_out
-    try:
-        workspace.check_speakers([held_out])
-        recipe = Path(options.recipe or workspace.corpus.recipe).stem
-        learners = finished_students(workspace, recipe, held_out, options.modes.split(","), options.seed)
-        chosen = workspace.check_speakers(options.teachers.split(",")) if options.teachers else None
-        others = [u for u in workspace.utterances if u.speaker != held_out]
-        sets = {
-            "valid": ("held-back productions of the training speakers", [u for u in others if u.split == "valid"]),
-            "held-out": (f"all recordings of {held_out}", [u for u in workspace.utterances if u.speaker == held_out]),
-        }
-        wanted = options.on.split(",")
-        if not set(wanted) <= set(sets):
-            parser.error(f"--on: expected some of {', '.join(sets)}, found {options.on}")
-        columns = (
-            "systems",
-            "pairs",
-            "tokens",
-            *(f"% off > {limit}" for limit in _TOLERANCES),
-            "median ms later",
-            "% off > 0, both right",
-        )
-        for title, utterances in (sets[name] for name in wanted):
-            rows = rows_of(workspace, held_out, learners, utterances, chosen)
-            console.table(f"CTC spikes on another frame, {title}", columns, [_cells(row) for row in rows])
-    except KdspeechError as error:
-        console.warn(str(error))
-        return 1
-    return 0
+@click.command()
+@click.option("--held-out", required=True, metavar="SPEAKER", help="The speaker that the students never heard.")
+@click.option(
+    "--modes",
+    callback=choices_callback(MODES),
+    default=",".join(MODES),
+    metavar="MODE,...",
+    show_default=True,
+    help="Of the runs, separated by commas.",
+)
+@speakers_option("--teachers", required=False, help="[default: all but the held-out speaker's]")
+@click.option(
+    "--on",
+    "sets",
+    callback=choices_callback(list(_SETS)),
+    default=",".join(_SETS),
+    metavar="SET,...",
+    show_default=True,
+    help="Recordings.",
+)
+@seed_option
+@recipe_option
+@common_options
+def command(
+    workspace: Path,
+    held_out: str,
+    modes: tuple[Mode, ...],
+    teachers: list[str] | None,
+    sets: tuple[str, ...],
+    seed: int,
+    recipe: str | None,
+) -> None:
+    """Count how often CTC spikes of the same token lie on different frames.
+
+    Needs the teachers' `ctc` dumps; of students the finished runs, if there are any. Each token's spike is the frame of
+    a forced alignment on which its probability is highest (kdspeech/decoding/forced_alignment.py); frames are the
+    student's, or the teachers' where there is no student. Two sets of recordings, each without the transcripts that
+    some system cannot align: held-back productions of training speakers, and all of the held-out speaker's. The teacher
+    of that speaker is left out. A system that hears another word has no spikes worth the name: the last column is of
+    recordings that both get right.
+
+    \b
+    python experiments/alignment.py --held-out theo --modes labels,ctc-kd
+    """
+    place = Workspace(workspace)
+    place.check_speakers([held_out])
+    learners = finished_students(place, Path(recipe or place.corpus.recipe).stem, held_out, modes, seed)
+    chosen = place.check_speakers(teachers) if teachers else None
+    columns = (
+        "systems",
+        "pairs",
+        "tokens",
+        *(f"% off > {limit}" for limit in _TOLERANCES),
+        "median ms later",
+        "% off > 0, both right",
+    )
+    for name in sets:
+        title, holds = _SETS[name]
+        utterances = [u for u in place.utterances if holds(u, held_out)]
+        rows = rows_of(place, held_out, learners, utterances, chosen)
+        console.table(f"CTC spikes on another frame, {title}", columns, [_cells(row) for row in rows])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(command)

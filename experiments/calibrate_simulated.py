@@ -1,26 +1,18 @@
-"""How near is the simulated UASpeech to the real one? Compares the cross-speaker WRA of single teachers.
+"""How near is the simulated UASpeech to the real one? Compares the cross-speaker WRA of single teachers."""
 
-Needs a workspace whose teachers are trained; they score every speaker's test productions here, without a dump:
-  kdspeech prepare simulated --speakers all
-  kdspeech pretrain && kdspeech train-teachers --speakers all
-  python experiments/calibrate_simulated.py --workspace workspace [--kind decoder] [--every 1] [--out FILE.md]
-The real teachers decoded with their attention decoders over open vocabulary: `decoder` is what is compared with them.
-Prints band means, their differences and the rank correlation of the speakers' mean difficulty; writes them as Markdown
-with a heat map of both matrices beside it, as SVG. What a teacher has scored is kept until its checkpoint changes.
-"""
-
-import argparse
 import csv
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 from scipy.stats import spearmanr
 
 from kdspeech import console
 from kdspeech.audio import load_audio
+from kdspeech.cli.main import run_command
+from kdspeech.cli.options import common_options
 from kdspeech.corpora.uaspeech_speakers import BANDS, SPEAKERS
 from kdspeech.decoding.lexicon import LexiconScorer
 from kdspeech.dumps.readback import pad_rows
@@ -222,34 +214,46 @@ def _cell(x: int, y: int, wra: float) -> str:
     )
 
 
-def main() -> int:
-    """Compares, prints and writes. Exit codes: 0 near enough, 1 not, or nothing to compare."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workspace", type=Path, default=Path("workspace"))
-    parser.add_argument("--kind", default="decoder", choices=_KINDS, help="how teachers decode  [default: decoder]")
-    parser.add_argument("--every", type=int, default=1, help="score every n-th test production only  [default: 1]")
-    parser.add_argument("--out", type=Path, help="Markdown file  [default: reports/calibration.md of the workspace]")
-    options = parser.parse_args()
-    out = options.out or options.workspace / "reports" / "calibration.md"
-    try:
-        real = read_real()
-        scores = score_teachers(Workspace(options.workspace), options.every)
-        simulated = cross_wra(scores, options.kind, real.speakers)
-        real = real.restricted(simulated.speakers)
-        lines, correlation = compare(real, simulated)
-        write_text(out, markdown(lines, correlation, real, simulated, out.with_suffix(".svg").name))
-        write_text(out.with_suffix(".svg"), heat_map(real, simulated))
-    except KdspeechError as error:
-        console.warn(str(error))
-        return 1
+@click.command()
+@click.option("--kind", type=click.Choice(_KINDS), default="decoder", show_default=True, help="How teachers decode.")
+@click.option("--every", type=click.IntRange(min=1), default=1, help="Score every n-th test production only.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Markdown file.  [default: reports/calibration.md of the workspace]",
+)
+@common_options
+def command(workspace: Path, kind: str, every: int, out: Path | None) -> None:
+    """Say how near the simulated UASpeech is to the real one, by the cross-speaker WRA of single teachers.
+
+    Needs a workspace whose teachers are trained; they score every speaker's test productions here, without a dump. The
+    real teachers decoded with their attention decoders over open vocabulary: `decoder` is what is compared with them.
+    Prints band means, their differences and the rank correlation of the speakers' mean difficulty; writes them as
+    Markdown with a heat map of both matrices beside it, as SVG. What a teacher has scored is kept until its checkpoint
+    changes. The exit code is 1 if a band is not near enough.
+
+    \b
+    kdspeech prepare simulated --speakers all
+    kdspeech pretrain && kdspeech train-teachers --speakers all
+    python experiments/calibrate_simulated.py
+    """
+    place = Workspace(workspace)
+    out = out or place.reports_dir / "calibration.md"
+    real = read_real()
+    simulated = cross_wra(score_teachers(place, every), kind, real.speakers)
+    real = real.restricted(simulated.speakers)
+    lines, correlation = compare(real, simulated)
+    write_text(out, markdown(lines, correlation, real, simulated, out.with_suffix(".svg").name))
+    write_text(out.with_suffix(".svg"), heat_map(real, simulated))
     rows = [(f"{x.what}, {x.band}", f"{x.real:.1f}", f"{x.simulated:.1f}", "yes" if x.is_near else "NO") for x in lines]
     console.table("Calibration", ("teachers, band", "real WRA %", "simulated WRA %", "within 12"), rows)
     console.result(
         f"Rank correlation of the speakers' difficulty: {correlation:.3f} (at least {_MIN_CORRELATION} wanted)."
     )
     console.remark(f"Wrote {out} and {out.with_suffix('.svg')}.")
-    return 0 if all(line.is_near for line in lines) and correlation >= _MIN_CORRELATION else 1
+    if correlation < _MIN_CORRELATION or not all(line.is_near for line in lines):
+        click.get_current_context().exit(1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(command)

@@ -1,33 +1,33 @@
-"""What teachers give a student, beside labels alone: the comparisons of the project's goal, with their intervals.
+"""What teachers give a student, beside labels alone: the comparisons of the project's goal, with their intervals."""
 
-  kdspeech prepare CORPUS && kdspeech train-teachers --speakers all && kdspeech dump-teachers --speakers all
-  python experiments/distillation.py --workspace workspace --seeds 0,1,2 [--folds M08,F02] [--mode ctc-kd]
-Trains what is missing (what is done is skipped), decodes it, and writes reports/distillation.md and .json: the WRA of
-every system, macro mean and speaker by speaker, and each comparison's difference in WRA with a 95 % interval. All
-students of a comparison have the same size, start and, but for rounding, number of steps. Rows that hear the held-out
-speaker's audio are transductive and say so.
-"""
-
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from kdspeech import console, students
 from kdspeech.choices import DecodeMode, Mode
+from kdspeech.cli.main import run_command
+from kdspeech.cli.options import (
+    choices_callback,
+    common_options,
+    folds_option,
+    recipe_options,
+    resolve_recipe,
+    seeds_option,
+)
 from kdspeech.combination.scored import combine_all, texts_of
 from kdspeech.combination.vote import vote
 from kdspeech.comparison.compare import compare
 from kdspeech.comparison.comparison import Comparison
 from kdspeech.config import Recipe
 from kdspeech.dumps.store import open_store
-from kdspeech.errors import ConfigError, KdspeechError
+from kdspeech.errors import ConfigError
 from kdspeech.evaluation.baselines import teacher_answers
 from kdspeech.evaluation.student_runs import FoldScores, StudentRun, StudentSystem, train_and_evaluate_all
 from kdspeech.files import write_json, write_text
 from kdspeech.heads import of_mode, taught_heads
-from kdspeech.recipe_file import load_recipe
 from kdspeech.supervision import Supervision
 from kdspeech.workspace import Workspace
 
@@ -230,28 +230,51 @@ def _mean(rates: Sequence[float]) -> float:
     return sum(rates) / len(rates)
 
 
-def main() -> int:
-    """Exit codes: 0 done, 1 failed, 2 wrong usage."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workspace", type=Path, default=Path("workspace"))
-    parser.add_argument("--recipe", help="[default: the workspace's]")
-    parser.add_argument("--mode", choices=["ctc-kd", "decoder-kd"], default="decoder-kd", help="with teachers")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting")
-    parser.add_argument("--folds", default="all", help="speakers to hold out  [default: all]")
-    parser.add_argument("--seeds", default="0", help="[default: 0]")
-    parser.add_argument("--systems", default=",".join(systems_of("decoder-kd")), help="[default: all]")
-    options = parser.parse_args()
-    workspace = Workspace(options.workspace)
-    try:
-        recipe = load_recipe(options.recipe or workspace.corpus.recipe, tuple(options.set))
-        folds = workspace.check_speakers(options.folds.split(","))
-        seeds = [int(seed) for seed in options.seeds.split(",")]
-        run(workspace, recipe, options.mode, folds, seeds, options.systems.split(","))
-    except KdspeechError as error:
-        console.warn(str(error))
-        return 1
-    return 0
+_NAMES = tuple(systems_of("decoder-kd"))  # whatever the mode
+
+
+@click.command()
+@click.option(
+    "--mode",
+    type=click.Choice(["ctc-kd", "decoder-kd"]),
+    default="decoder-kd",
+    show_default=True,
+    help="How students with teachers learn.",
+)
+@click.option(
+    "--systems",
+    callback=choices_callback(_NAMES),
+    metavar="NAME,...",
+    help=f"Students to train, of {', '.join(_NAMES)}.  [default: all]",
+)
+@folds_option
+@seeds_option
+@recipe_options
+@common_options
+def command(
+    workspace: Path,
+    mode: Mode,
+    systems: tuple[str, ...] | None,
+    folds: list[str] | None,
+    seeds: list[int],
+    recipe: str | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Compare what teachers give a student with labels alone.
+
+    Trains what is missing (what is done is skipped), decodes it, and writes reports/distillation.md and .json: the WRA
+    of every system, macro mean and speaker by speaker, and each comparison's difference in WRA with a 95 % interval.
+    All students of a comparison have the same size, start and, but for rounding, number of steps. Rows that hear the
+    held-out speaker's audio are transductive and say so.
+
+    \b
+    kdspeech prepare CORPUS && kdspeech train-teachers --speakers all && kdspeech dump-teachers --speakers all
+    python experiments/distillation.py --seeds 0,1,2 --folds M08,F02
+    """
+    place = Workspace(workspace)
+    chosen = resolve_recipe(place, recipe, overrides)
+    run(place, chosen, mode, place.check_speakers(folds or ["all"]), seeds, systems or _NAMES)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(command)

@@ -1,27 +1,19 @@
-"""Three pictures of a workspace's results, as SVG, and their numbers as JSON beside them.
+"""Three pictures of a workspace's results, as SVG, and their numbers as JSON beside them."""
 
-  python experiments/plots.py --workspace workspace [--folds M08,F02] [--decode-mode lexicon] [--output DIR]
-
-speakers-MODE.svg    WRA on every held-out speaker: single teachers, their vote, and all students found, mean over seeds
-teachers-MODE.svg    WRA of the vote and of the pooled word posteriors of 1, 2, ... teachers: all subsets, or some
-agreement-MODE.svg   how often the vote and a student are right where few or many teachers agree
-
-Needs the dumps of every teacher for every speaker held out, and evaluated runs (`kdspeech loso`); trains nothing.
-"""
-
-import argparse
 import itertools
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 from pathlib import Path
 from typing import cast
 
+import click
 import numpy as np
 
 from kdspeech import console
 from kdspeech.choices import TABLE_MODES, DecodeMode
+from kdspeech.cli.main import run_command
+from kdspeech.cli.options import common_options, folds_option, recipe_option, resolve_recipe
 from kdspeech.combination.scored import Answers, combine_all
 from kdspeech.combination.vote import Answer, Combined, vote
 from kdspeech.dumps.store import open_store
@@ -30,7 +22,6 @@ from kdspeech.evaluation.baselines import teacher_answers
 from kdspeech.evaluation.evaluate import stored_results
 from kdspeech.files import write_json, write_text
 from kdspeech.model_folders.runs import RunFolder
-from kdspeech.recipe_file import load_recipe
 from kdspeech.report.bar_chart import Bar, BarChart, BarGroup
 from kdspeech.report.line_chart import Line, LineChart, Point
 from kdspeech.report.picture import draw_bars, draw_lines
@@ -298,30 +289,48 @@ def draw_all(folds: Sequence[Fold], decode_mode: DecodeMode, student: str, most:
     return [output / f"{name}-{decode_mode}.svg" for name in pictures]
 
 
-def main() -> int:
-    """Exit codes: 0 done, 1 failed, 2 wrong usage."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workspace", type=Path, default=Path("workspace"))
-    parser.add_argument("--recipe", help="whose runs are shown  [default: the workspace's]")
-    parser.add_argument("--folds", default="all", help="speakers to hold out  [default: all]")
-    parser.add_argument("--decode-mode", choices=TABLE_MODES, default="lexicon", help="[default: lexicon]")
-    parser.add_argument("--student", default="decoder-kd", help="beside the teachers' agreement  [default: decoder-kd]")
-    parser.add_argument("--subsets", type=int, default=200, help="of each number of teachers  [default: 200]")
-    parser.add_argument("--output", type=Path, help="folder  [default: reports/plots of the workspace]")
-    options = parser.parse_args()
-    workspace = Workspace(options.workspace)
-    try:
-        recipe = load_recipe(options.recipe or workspace.corpus.recipe)
-        speakers = workspace.check_speakers(options.folds.split(","))
-        folds = read_folds(workspace, recipe.name, speakers, options.decode_mode, recipe.pseudo_labels.temperature)
-        output = options.output or workspace.reports_dir / "plots"
-        written = draw_all(folds, options.decode_mode, options.student, options.subsets, output)
-    except KdspeechError as error:
-        console.warn(str(error))
-        return 1
+@click.command()
+@click.option("--decode-mode", type=click.Choice(TABLE_MODES), default="lexicon", show_default=True)
+@click.option("--student", default="decoder-kd", show_default=True, help="Beside the teachers' agreement.")
+@click.option(
+    "--subsets", type=click.IntRange(min=1), default=200, show_default=True, help="Of each number of teachers."
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder.  [default: reports/plots of the workspace]",
+)
+@folds_option
+@recipe_option
+@common_options
+def command(
+    workspace: Path,
+    decode_mode: DecodeMode,
+    student: str,
+    subsets: int,
+    output: Path | None,
+    folds: list[str] | None,
+    recipe: str | None,
+) -> None:
+    """Draw three pictures of a workspace's results, as SVG, with their numbers as JSON beside them.
+
+    \b
+    speakers-MODE.svg   WRA on every held-out speaker: single teachers, their vote, all students found (mean of seeds)
+    teachers-MODE.svg   WRA of the vote and of the pooled word posteriors of 1, 2, ... teachers: all subsets, or some
+    agreement-MODE.svg  how often the vote and a student are right where few or many teachers agree
+
+    Needs the dumps of every teacher for every speaker held out, and evaluated runs (`kdspeech loso`); trains nothing.
+
+    \b
+    python experiments/plots.py --folds M08,F02 --output DIR
+    """
+    place = Workspace(workspace)
+    chosen = resolve_recipe(place, recipe)
+    speakers = place.check_speakers(folds or ["all"])
+    found = read_folds(place, chosen.name, speakers, decode_mode, chosen.pseudo_labels.temperature)
+    written = draw_all(found, decode_mode, student, subsets, output or place.reports_dir / "plots")
     console.remark(f"Wrote {', '.join(map(str, written))}.")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(command)

@@ -1,26 +1,19 @@
-"""How right the teachers' words of recordings without transcripts are, by how they are pooled. Trains nothing.
+"""How right the teachers' words of recordings without transcripts are, by how they are pooled. Trains nothing."""
 
-  python experiments/pseudo_words.py --workspace workspace [--speakers A,B] [--teachers A,B,...] [--set KEY=VALUE]
-Needs the teachers' `word` dumps. Two tables, right %: all recordings of each speaker by the others' teachers, as `train
---adapt-unlabelled` begins, before the student is asked: by mean and by the teachers' confusions of that voice
-(kdspeech/targets/dawid_skene.py), with and without the balance of words; and each teacher's own training recordings by
-all teachers, as `train --labels 0` hears them.
-"""
-
-import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import numpy as np
 
 from kdspeech import console
+from kdspeech.cli.main import run_command
+from kdspeech.cli.options import common_options, recipe_options, resolve_recipe, speakers_option
 from kdspeech.config import PseudoLabelConfig
 from kdspeech.dumps.store import open_store
-from kdspeech.errors import ConfigError, KdspeechError
+from kdspeech.errors import ConfigError
 from kdspeech.model_folders.teacher_folder import read_teacher_card, teachers_of
-from kdspeech.recipe_file import load_recipe
 from kdspeech.targets.pseudo_labels import PseudoLabeller, read_voices, word_prior
 from kdspeech.utterance import speakers_of
 from kdspeech.workspace import Workspace
@@ -76,32 +69,39 @@ def _print(title: str, speakers: Sequence[str], found: Sequence[dict[str, float]
     console.table(title, ("pooled by", *speakers, "mean"), rows)
 
 
-def main() -> int:
-    """Exit codes: 0 done, 1 failed, 2 wrong usage."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workspace", type=Path, default=Path("workspace"))
-    parser.add_argument("--speakers", help="to be heard, separated by commas  [default: all]")
-    parser.add_argument("--teachers", help="speakers, separated by commas  [default: all]")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a value of the recipe")
-    options = parser.parse_args()
-    workspace = Workspace(options.workspace)
-    try:
-        speakers, teachers = (
-            workspace.check_speakers(names.split(",")) if names else all_of
-            for names, all_of in ((options.speakers, workspace.speakers), (options.teachers, teachers_of(workspace)))
-        )
-        config = load_recipe(workspace.corpus.recipe, tuple(options.set)).pseudo_labels
-        found = [right_words(workspace, speaker, teachers, config, known=False) for speaker in speakers]
-        _print("Right words of a new voice, %", speakers, found)
-        own = [speaker for speaker in speakers if speaker in teachers]
-        if own:
-            found = [right_words(workspace, speaker, teachers, config, known=True) for speaker in own]
-            _print("Right words of what the own teacher has learnt, %", own, found)
-    except KdspeechError as error:
-        console.warn(str(error))
-        return 1
-    return 0
+@click.command()
+@speakers_option(required=False, help="To be heard.  [default: all]")
+@speakers_option("--teachers", required=False, help="Who listens.  [default: all]")
+@recipe_options
+@common_options
+def command(
+    workspace: Path,
+    speakers: list[str] | None,
+    teachers: list[str] | None,
+    recipe: str | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Say how right the teachers' words of recordings without transcripts are, by how they are pooled.
+
+    Needs the teachers' `word` dumps, and trains nothing. Two tables, right %: all recordings of each speaker by the
+    others' teachers, as `train --adapt-unlabelled` begins, before the student is asked: by mean and by the teachers'
+    confusions of that voice (kdspeech/targets/dawid_skene.py), with and without the balance of words; and each
+    teacher's own training recordings by all teachers, as `train --labels 0` hears them.
+
+    \b
+    python experiments/pseudo_words.py --speakers A,B
+    """
+    place = Workspace(workspace)
+    heard = place.check_speakers(speakers or ["all"])
+    listeners = place.check_speakers(teachers) if teachers else teachers_of(place)
+    config = resolve_recipe(place, recipe, overrides).pseudo_labels
+    found = [right_words(place, speaker, listeners, config, known=False) for speaker in heard]
+    _print("Right words of a new voice, %", heard, found)
+    own = [speaker for speaker in heard if speaker in listeners]
+    if own:
+        found = [right_words(place, speaker, listeners, config, known=True) for speaker in own]
+        _print("Right words of what the own teacher has learnt, %", own, found)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(command)

@@ -1,6 +1,5 @@
 """The calibration script measures what it says: against matrices whose differences are known."""
 
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -9,7 +8,7 @@ import pytest
 
 from kdspeech.corpora.uaspeech_speakers import SPEAKERS
 from kdspeech.errors import KdspeechError
-from tests.scripts import load_script
+from tests.scripts import load_script, run_script
 
 OWN = {"HIGH": 93.6, "MID": 76.0, "LOW": 58.1, "VERY LOW": 25.3}
 
@@ -25,8 +24,7 @@ def _scores(names: list[str], wra: np.ndarray) -> dict[str, dict[str, dict[str, 
 
 def _run(script: ModuleType, monkeypatch: pytest.MonkeyPatch, root: Path, names: list[str], wra: np.ndarray) -> int:
     monkeypatch.setattr(script, "score_teachers", lambda workspace, every: _scores(names, wra))
-    monkeypatch.setattr(sys, "argv", ["calibrate_simulated.py", "--workspace", str(root)])
-    return int(script.main())
+    return run_script(script, ["--workspace", str(root)])
 
 
 def _like_the_real_one(script: ModuleType, shift: float = 0.0) -> tuple[list[str], np.ndarray]:

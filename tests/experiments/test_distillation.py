@@ -11,7 +11,7 @@ from kdspeech.lexicon import Lexicon
 from kdspeech.vocabulary import Vocabulary
 from tests.doubles import FakeStudents, FakeTeachers, add_teacher, make_workspace
 from tests.learners import tiny_recipe
-from tests.scripts import load_script
+from tests.scripts import load_script, run_script
 
 LEXICON = Lexicon(("one", "two", "six"))
 
@@ -61,3 +61,14 @@ def test_the_vote_and_a_student_are_compared_on_the_same_utterances(
     assert "| one inductive student - teacher vote | lexicon | -50.0" in report
     assert "| all labels + teachers - all labels | ctc | 0.0" in report
     assert "adapted" not in report.partition("comparison")[2]  # a claim without its systems is left out
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [(["--seeds", "0,x"], "0,1,2"), (["--systems", "labels,teachers"], "taught"), (["--mode", "labels"], "ctc-kd")],
+)
+def test_wrong_usage_says_what_was_expected(
+    script: ModuleType, flags: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_script(script, flags) == 2
+    assert told in capsys.readouterr().err

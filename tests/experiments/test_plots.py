@@ -1,7 +1,6 @@
 """The numbers of the plots, against teachers whose answers are known."""
 
 import itertools
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +17,7 @@ from kdspeech.targets.pseudo_labels import pooled_words
 from kdspeech.vocabulary import Vocabulary
 from tests.doubles import Behaviour, FakeTeachers, add_teacher, make_workspace
 from tests.learners import tiny_recipe
-from tests.scripts import load_script
+from tests.scripts import load_script, run_script
 
 WORDS = ("one", "two", "six")
 
@@ -132,15 +131,14 @@ def test_pictures_and_numbers_are_written(script: ModuleType, tmp_path: Path) ->
 
 
 def test_only_the_speakers_asked_for_are_held_out_and_all_others_teach(
-    script: ModuleType, tmp_path: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+    script: ModuleType, tmp_path: Path, vocabulary: Vocabulary
 ) -> None:
     """Of carl's two teachers one is deaf to him: single teachers are right on half of his recordings."""
     workspace = make_workspace(tmp_path, Lexicon(WORDS), vocabulary)
     for speaker in workspace.speakers:
         add_teacher(workspace, speaker, Behaviour(deaf_to=(2,)) if speaker == "anna" else Behaviour())
     dump_teachers(workspace, ["all"], recipe=tiny_recipe([{"epochs": 1}]), teachers=FakeTeachers(), jobs=1)
-    monkeypatch.setattr(sys, "argv", ["plots.py", "--workspace", str(workspace.root), "--folds", "carl"])
-    assert script.main() == 0
+    assert run_script(script, ["--workspace", str(workspace.root), "--folds", "carl"]) == 0
     numbers = read_json(workspace.reports_dir / "plots" / "plots-lexicon.json")
     assert numbers["speakers"][0] == ["system", "mean", "carl"]
     assert numbers["speakers"][1] == ["mean single teacher", "50.0 (50.0 to 50.0)", "50.0 (50.0 to 50.0)"]
@@ -148,8 +146,7 @@ def test_only_the_speakers_asked_for_are_held_out_and_all_others_teach(
 
 
 def test_a_workspace_without_dumps_is_refused(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["plots.py", "--workspace", str(tmp_path)])
-    assert script.main() == 1
+    assert run_script(script, ["--workspace", str(tmp_path)]) == 1
     assert "prepare" in capsys.readouterr().err
