@@ -3,11 +3,11 @@
 A recipe is data. Unknown keys are refused, every field has its unit, and the resolved copy is saved with the run.
 """
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
-from kdspeech.choices import KINDS, NEMO, PRETRAINED, Backend, Kind, LossTerm, Mode, Who
+from kdspeech.choices import DECODER_TERMS, KINDS, NEMO, PRETRAINED, Backend, Kind, LossTerm, Mode, Who
 
 _CONFORMER_SUBSAMPLING = 4  # NeMo's default, where an encoder_config does not say
 
@@ -68,14 +68,15 @@ class TeacherConfig(Strict):
     feed_forward: int = 192
     kernel_size: int = 15  # of the Conformer's depthwise convolution, frames
     dropout: float = 0.1
-    epochs: int = 40
-    batch_size: int = 16
-    learning_rate: float = 1e-3
+    epochs: int = Field(40, gt=0)
+    batch_size: int = Field(16, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
     warmup_share: float = Field(0.1, ge=0, lt=1)  # of all steps
-    weight_decay: float = 1e-3
+    weight_decay: float = Field(1e-3, ge=0)
     ctc_weight: float = Field(0.5, ge=0, le=1)  # the decoder's cross-entropy gets the rest
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # each utterance is played at one of them, drawn anew every epoch
+    # Each utterance is played at one of them, drawn anew every epoch.
+    speeds: tuple[PositiveFloat, ...] = Field((0.9, 1.0, 1.1), min_length=1)
     colouring: ChannelConfig | None = _later(None)  # of each utterance, drawn anew every epoch; None: as recorded
     spec_augment: bool = _later(True)  # up to two masks of bands and two of frames, drawn anew every batch
 
@@ -138,7 +139,8 @@ class PseudoLabelConfig(Strict):
     # What follows decides about recordings that no teacher has learnt: a new speaker's, others' test recordings.
     # The mean of log-posteriors, or the words that follow from each teacher's confusions of the voice.
     pooling: Literal["mean", "dawid_skene"] = "dawid_skene"
-    balance: bool = True  # each word comes as often as of the training speakers
+    # Each word comes as often as of the training speakers, where a speaker has as many recordings as there are words.
+    balance: bool = True
     # Of the student's voice, where that of all teachers is 1; with `from_start` it grows to this in a straight line.
     student_weight: float = Field(0.5, ge=0)
     student_from: float = Field(0.5, ge=0, le=1)  # share of the training after which the student is asked, too
@@ -199,17 +201,35 @@ class StudentConfig(Strict):
         return self.model_copy(update={"encoder": encoder, "encoder_config": None})
 
 
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class StageConfig(Strict):
     """A stage is a value: what trains, on which losses, for how long."""
 
     name: str
-    train: tuple[Literal["encoder", "ctc_head", "decoder"], ...]  # the other parts are frozen, in eval mode
+    # The other parts are frozen, in eval mode.
+    train: tuple[Literal["encoder", "ctc_head", "decoder"], ...] = Field(min_length=1)
     epochs: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
-    warmup_steps: int = 2000  # an upper bound
+    warmup_steps: int = Field(2000, ge=0)  # an upper bound
     max_warmup_share: float = Field(0.15, ge=0, lt=1)  # of the stage's steps; scales the warm-up to short runs
-    weight_decay: float = 1e-3
-    losses: dict[Mode, dict[LossTerm, float]]  # weights of the terms, by mode
+    weight_decay: float = Field(1e-3, ge=0)
+    losses: dict[Mode, dict[LossTerm, Weight]]  # weights of the terms, by mode
+
+    @model_validator(mode="after")
+    def _something_learns(self) -> Self:
+        for mode, weights in self.losses.items():
+            terms = [term for term, weight in weights.items() if weight > 0]
+            reached = {"encoder", *("decoder" if term in DECODER_TERMS else "ctc_head" for term in terms)}
+            if not terms:
+                raise ValueError(f"no loss term of mode {mode} has a weight above 0")
+            if reached.isdisjoint(self.train):
+                raise ValueError(
+                    f"the loss terms of mode {mode} ({', '.join(terms)}) reach {' and '.join(sorted(reached))}, and "
+                    f"only {', '.join(self.train)} may learn here"
+                )
+        return self
 
 
 class FrameKlConfig(Strict):
@@ -223,7 +243,7 @@ class TrainingConfig(Strict):
     """What all stages share."""
 
     batch_size: int = Field(32, gt=0)  # utterances
-    gradient_clip: float = 1.0
+    gradient_clip: float = Field(1.0, gt=0)  # largest norm of a step's gradient; .inf clips nothing
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     precision: Literal["32-true", "bf16-mixed"] = "32-true"  # Lightning's names
     speeds: tuple[PositiveFloat, ...] = Field((1.0,), min_length=1)  # drawn for each utterance and epoch; 1.1 is faster

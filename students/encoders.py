@@ -191,6 +191,12 @@ def _spec_augment(config: StudentConfig) -> nn.Module | None:
 
     if not config.spec_augment:
         return None
+    settings = config.spec_augment
+    if settings.get("rect_masks") or not settings.get("use_vectorized_spec_augment", True):
+        raise ConfigError(
+            "student.spec_augment: NeMo draws rect_masks, and masks that are not vectorised, from a generator that no "
+            "seed reaches, so that no run could be made again. Leave out rect_masks and use_vectorized_spec_augment."
+        )
     return _construct("student.spec_augment", SpectrogramAugmentation, config.spec_augment)
 
 

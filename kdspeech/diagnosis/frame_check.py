@@ -14,7 +14,7 @@ from kdspeech.audio import SAMPLE_RATE, read_recording
 from kdspeech.diagnosis.case import Case, spread
 from kdspeech.diagnosis.finding import Finding
 from kdspeech.dumps.row_checks import FRAME_TOLERANCE, FRAME_TOLERANCE_SHARE
-from kdspeech.targets.pooling import map_frames
+from kdspeech.targets.pooling import frame_map
 from kdspeech.utterance import Utterance
 
 CHECK = "frame rates"
@@ -149,10 +149,11 @@ def _student(case: Case, sample: Sequence[Utterance], teacher_shifts: dict[str, 
     found.numbers["teacher frame shifts, s"] = teacher_shifts
     if case.targets is None:
         return
-    rows = [case.targets[u.utt_id].ctc_log_probs for u in sample if u.utt_id in case.targets]
-    if rows and rows[0] is not None and len(rows) == len(sample):
+    given = [case.targets[u.utt_id].ctc_log_probs for u in sample if u.utt_id in case.targets]
+    rows = [row for row in given if row is not None]
+    if rows and len(rows) == len(sample):
         step = case.student.frame_shift_s / case.targets.frame_shift_s
-        mapped = [map_frames(cast(np.ndarray, row), count, step) for row, count in zip(rows, counts, strict=True)]
+        mapped = [row[frame_map(row[:, -1], count, step)] for row, count in zip(rows, counts, strict=True)]
         found.numbers["spikes"] = {
             **found.numbers.get("spikes", {}),
             "targets on the student's frames": _spikes(mapped, sample, case.student.frame_shift_s),

@@ -15,7 +15,7 @@ from kdspeech.errors import ConfigError, StoreError
 from kdspeech.logspace import LOG_ZERO, normalise
 from kdspeech.targets.aligning import aligned
 from kdspeech.targets.calibrating import Temperatures
-from kdspeech.targets.pooling import WEIGHTINGS, confidence, frame_mask, map_frames, pool, temper
+from kdspeech.targets.pooling import WEIGHTINGS, confidence, frame_map, frame_mask, pool, temper
 from kdspeech.targets.speaking import Turns, loudness, speaking
 from kdspeech.targets.target_set import Target
 from kdspeech.targets.teacher_rows import TeacherRows
@@ -190,5 +190,6 @@ def on_one_grid(utt_id: str, rows: Mapping[str, np.ndarray], frame_shifts: Mappi
                 f"`kdspeech dump-teachers --speakers {first},{teacher} --force`."
             )
     return [
-        map_frames(array, num_frames, frame_shifts[first] / frame_shifts[teacher]) for teacher, array in rows.items()
+        array[frame_map(array[:, -1], num_frames, frame_shifts[first] / frame_shifts[teacher])]
+        for teacher, array in rows.items()
     ]

@@ -11,9 +11,11 @@ import numpy as np
 
 from kdspeech.logspace import log_sum_exp, normalise
 
-# Of `map_frames`, so that no table mixes two: 1 took a recording for as long as its rows, whatever their shift, and
-# laid SpeechBrain's rows a frame early from the middle of every other recording on.
+# Of `frame_map`, so that no table mixes two: 1 took a recording for as long as its rows, whatever their shift, and
+# laid SpeechBrain's rows a frame early from the middle of every other recording on. Still 2: rows under frames that are
+# not coarse are laid as they were, and no recipe has coarse ones.
 FRAME_MAP_VERSION = 2
+_COARSE = 1.5  # rows a frame; a recording of equal rates that is played faster stays below
 _ROUNDING = 1e-9  # of a row: a frame halfway between two rows takes the later one on every machine
 
 
@@ -124,21 +126,35 @@ def frame_mask(blank_log_probs: np.ndarray, threshold: float, dilation: int) -> 
     return np.convolve(spikes, window)[dilation : dilation + len(spikes)] > 0
 
 
-def map_frames(rows: np.ndarray, num_frames: int, rows_per_frame: float) -> np.ndarray:
-    """Puts rows on another frame grid over the same recording: each new frame takes the row nearest in time.
+def frame_map(blank_log_probs: np.ndarray, num_frames: int, rows_per_frame: float) -> np.ndarray:
+    """Another frame grid over the same recording: for each new frame the row that stands for it.
 
     The one map between frame rates of teachers and student. Frame i of a model is centred i frame shifts after the
     recording's start, as with every centred convolution; numbers of frames say nothing about time, since toolkits round
     them up or down: SpeechBrain's models have a row more than NeMo's on every other recording.
 
+    A new frame takes the row nearest in time. Where it spans about two rows or more, it takes the row with the least
+    blank of all that it spans: CTC spikes are one row wide, and every other one would stand on a row that is passed
+    over. Two spikes in one frame cannot both be kept.
+
     Args:
-        rows: [T, ...].
+        blank_log_probs: [T], of the rows.
         num_frames: T' > 0.
         rows_per_frame: time between two new frames over that between two rows, above 0; the new frames' recording may
             be played faster than the rows', and passes more of them then.
 
     Returns:
-        [T', ...]; the last row stands for what lies behind it.
+        int64 [T'], indices of rows; the last row stands for what lies behind it.
     """
-    nearest = np.floor(np.arange(num_frames) * rows_per_frame + 0.5 + _ROUNDING).astype(np.int64)
-    return rows[np.minimum(nearest, len(rows) - 1)]
+    centres = np.arange(num_frames) * rows_per_frame  # [T'], in rows
+    last_row = len(blank_log_probs) - 1
+    nearest = np.minimum(np.floor(centres + 0.5 + _ROUNDING).astype(np.int64), last_row)
+    if rows_per_frame < _COARSE:
+        return nearest
+    first = np.ceil(centres - rows_per_frame / 2 - _ROUNDING)
+    spanned = first[:, None] + np.arange(np.ceil(rows_per_frame))  # [T', S]
+    inside = (spanned >= 0) & (spanned <= last_row) & (spanned < centres[:, None] + rows_per_frame / 2 - _ROUNDING)
+    rows = spanned.clip(0, last_row).astype(np.int64)
+    blanks = np.where(inside, blank_log_probs[rows], np.inf)
+    spikes = rows[np.arange(num_frames), blanks.argmin(axis=1)]  # [T']
+    return np.where(blanks.min(axis=1) < blank_log_probs[nearest], spikes, nearest)

@@ -179,6 +179,15 @@ class PseudoLabeller:
         """
         return tuple(u for u in self.utterances if u.utt_id not in self.known)
 
+    @property
+    def unbalanced(self) -> Mapping[str, int]:
+        """Speaker -> acts of speaking of those whose words were to be balanced, and are too few for that."""
+        few = {}
+        for (speaker, is_known), group in self._groups().items():
+            if self._wants_balance(is_known) and not self._is_balanced(is_known, group):
+                few[speaker] = _num_productions(group)
+        return few
+
     def label(self, student: Mapping[str, np.ndarray] | None, progress: float) -> dict[str, PseudoLabel]:
         """The recordings' words by teachers and student together.
 
@@ -192,36 +201,46 @@ class PseudoLabeller:
         if student is None and self.teachers is None:
             return {}
         labels: dict[str, PseudoLabel] = {}
-        groups: dict[tuple[str, bool], list[str]] = {}
-        for u in self.utterances:
-            groups.setdefault((u.speaker, u.utt_id in self.known), []).append(u.utt_id)
-        for (_, is_known), utt_ids in groups.items():
-            posteriors = self._posteriors(is_known, utt_ids, student, progress)
+        for (_, is_known), group in self._groups().items():
+            posteriors = self._posteriors(is_known, group, student, progress)
             is_alone = self.teachers is None or student is None or self.config.weight == "together"
-            weighing = posteriors if is_alone else self._posteriors(is_known, utt_ids, None, progress)
+            weighing = posteriors if is_alone else self._posteriors(is_known, group, None, progress)
             if student is None and not is_known and not self.config.from_start:
                 weighing = np.zeros_like(weighing)
-            for utt_id, row, weights in zip(utt_ids, posteriors, weighing, strict=True):
+            for u, row, weights in zip(group, posteriors, weighing, strict=True):
                 best = int(row.argmax())
                 weight = float(weights[best])
-                labels[utt_id] = PseudoLabel(
+                labels[u.utt_id] = PseudoLabel(
                     self.lexicon.words[best], weight if weight >= self.config.min_confidence else 0.0
                 )
         return labels
 
+    def _groups(self) -> dict[tuple[str, bool], list[Utterance]]:
+        """(Speaker, whether a teacher has learnt them) -> recordings; each group is labelled by itself."""
+        groups: dict[tuple[str, bool], list[Utterance]] = {}
+        for u in self.utterances:
+            groups.setdefault((u.speaker, u.utt_id in self.known), []).append(u)
+        return groups
+
+    def _wants_balance(self, is_known: bool) -> bool:
+        return self.config.balance_known if is_known else self.config.balance
+
+    def _is_balanced(self, is_known: bool, group: Sequence[Utterance]) -> bool:
+        """A few recordings need not hold the list: balanced, a single one would say the commonest word."""
+        return self._wants_balance(is_known) and _num_productions(group) >= len(self.lexicon.words)
+
     def _posteriors(
-        self, is_known: bool, utt_ids: Sequence[str], student: Mapping[str, np.ndarray] | None, progress: float
+        self, is_known: bool, group: Sequence[Utterance], student: Mapping[str, np.ndarray] | None, progress: float
     ) -> np.ndarray:
-        """[N, W] of one speaker's recordings, all of them learnt by a teacher or none."""
+        """[N, W] of a group's recordings; all 0 where no word of the list fits into a recording."""
+        utt_ids = [u.utt_id for u in group]
         fits = np.stack([self.fits[utt_id] for utt_id in utt_ids])
-        is_balanced = self.config.balance_known if is_known else self.config.balance
+        is_balanced = self._is_balanced(is_known, group)
 
         def settle(log_posteriors: np.ndarray) -> np.ndarray:
             possible = normalise(np.where(fits, log_posteriors, LOG_ZERO).astype(np.float32))
-            if is_balanced:
-                return balanced(possible, self.prior)
-            posteriors: np.ndarray = np.exp(possible)
-            return posteriors
+            posteriors: np.ndarray = balanced(possible, self.prior) if is_balanced else np.exp(possible)
+            return posteriors * fits
 
         heard = None if student is None or is_known else np.stack([student[utt_id] for utt_id in utt_ids])
         if self.teachers is None:
@@ -239,3 +258,8 @@ class PseudoLabeller:
             voices = np.concatenate([voices, normalise(heard / self.config.temperature)[None]])
             shares = np.append(shares, strength)
         return dawid_skene(voices, num_teachers * shares, settle)
+
+
+def _num_productions(utterances: Sequence[Utterance]) -> int:
+    """Several microphones hear one act of speaking, and one word."""
+    return len({u.production_id or u.utt_id for u in utterances})

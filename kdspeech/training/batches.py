@@ -12,7 +12,7 @@ import torch
 from kdspeech.errors import RunError
 from kdspeech.losses import NBest
 from kdspeech.targets.hypotheses import WeightedText
-from kdspeech.targets.pooling import map_frames
+from kdspeech.targets.pooling import frame_map
 from kdspeech.targets.target_set import Target
 from kdspeech.training.recordings import Item
 from kdspeech.vocabulary import Vocabulary
@@ -163,8 +163,9 @@ class Collator:
                 continue
             log_probs, mask = frame_rows(self._targets, utt_id)
             step = self._grid.rows_per_frame * item.pace
-            rows.append(torch.from_numpy(map_frames(log_probs, num_frames, step)))
-            masks.append(torch.from_numpy(map_frames(mask, num_frames, step)))
+            taken = frame_map(log_probs[:, self._vocabulary.blank_id], num_frames, step)
+            rows.append(torch.from_numpy(log_probs[taken]))
+            masks.append(torch.from_numpy(mask[taken]))
             covered.append(self._targets[utt_id].counts)
         return _pad(rows, 0.0), _pad(masks, False), torch.tensor(covered)
 

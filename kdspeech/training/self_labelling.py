@@ -87,7 +87,8 @@ def make_labeller(
             read: a new speaker is heard saying all prompts, and some may be said there alone (UASpeech's second block).
 
     Raises:
-        KdspeechError: the corpus has no lexicon, the store lacks the teachers' word posteriors, or nobody would speak.
+        KdspeechError: the corpus has no lexicon, the store lacks the teachers' word posteriors, nobody would speak, or
+            the student, on whom the labels of strangers wait, is never asked.
     """
     lexicon, config, who = workspace.lexicon, recipe.pseudo_labels, recipe.targets.who
     speakers = frozenset(speaker for card in cards for speaker in card.speakers or () if who != "others")
@@ -102,7 +103,7 @@ def make_labeller(
             return u.text
         return lexicon.words[int(np.where(fits[u.utt_id], teachers[u.utt_id].pooled, LOG_ZERO).argmax())]
 
-    return PseudoLabeller(
+    labeller = PseudoLabeller(
         utterances=tuple(unlabelled),
         lexicon=lexicon,
         teachers=teachers,
@@ -111,6 +112,22 @@ def make_labeller(
         config=config,
         known=frozenset(u.utt_id for u in unlabelled if u.speaker in speakers and u.split == "train"),
     )
+    num_epochs = sum(stage.epochs for stage in recipe.stages)
+    waits = teachers is None or not config.from_start
+    if labeller.doubtful and waits and max(config.student_from * num_epochs, 1) > num_epochs - 1:
+        raise ConfigError(
+            f"the words of {len(labeller.doubtful)} recordings wait until the student is asked, which "
+            f"pseudo_labels.student_from={config.student_from:g} wants before an epoch that begins at "
+            f"{100 * config.student_from:g} % of the training or later: of {num_epochs} epochs none does. Lower it, or "
+            "train longer."
+        )
+    if labeller.unbalanced:
+        few = ", ".join(f"{speaker} ({count})" for speaker, count in labeller.unbalanced.items())
+        console.remark(
+            f"Pseudo-labels are not balanced where a speaker has fewer recordings than the list has words "
+            f"({len(lexicon.words)}): {few}."
+        )
+    return labeller
 
 
 def taught_words(

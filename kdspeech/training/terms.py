@@ -67,6 +67,9 @@ def listen(student: Any, batch: Batch, names: Collection[str]) -> Heard:
     if "nbest_cross_entropy" not in names or batch.hypotheses is None or output.encoded is None:
         return Heard(batch, output)
     tokens, _, utterances, _ = batch.hypotheses
+    if len(tokens) == 0:  # a decoder cannot be run on nothing
+        num_columns = output.ctc_log_probs.shape[-1]
+        return Heard(batch, output, output.ctc_log_probs.new_zeros(0, tokens.shape[1] + 1, num_columns))
     encoded = Encoded(output.encoded.states[utterances], output.num_frames[utterances])
     end_id = student.vocabulary.end_id
     return Heard(batch, output, student.decoder_log_probs(encoded, F.pad(tokens, (1, 0), value=end_id)))

@@ -182,6 +182,12 @@ def check_speaking(
             "targets.align=True lays the teachers' frames upon each other by the transcripts, of which only "
             f"{100 * supervision.label_share:g} % may be read. Choose targets.align=false, or read all."
         )
+    if config.calibrate and supervision.label_share < 1:
+        raise ConfigError(
+            "targets.calibrate=True fits each teacher's temperature on the transcripts of its speaker's validation "
+            f"recordings, and only {100 * supervision.label_share:g} % of the transcripts may be read. Choose "
+            "targets.calibrate=false, or read all."
+        )
     if config.over != "recording" and supervision.label_share < 1:
         raise ConfigError(
             f"targets.over={config.over} pools recordings by their transcripts, of which only "

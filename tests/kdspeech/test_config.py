@@ -39,6 +39,12 @@ def test_the_fastest_a_recording_is_played_is_the_highest_speed_at_the_highest_t
         ("targets.min_agreement=2", "targets.min_agreement"),
         ("student.vocal_tract=[0,1.1]", "student.vocal_tract"),
         ("training.tempos=[]", "training.tempos"),
+        ("training.gradient_clip=0", "training.gradient_clip"),
+        ("teacher.speeds=[-1]", "teacher.speeds"),
+        ("teacher.epochs=0", "teacher.epochs"),
+        ("stages.0.train=[]", "stages.0.train"),
+        ("stages.0.losses.labels.ctc=-1", "stages.0.losses.labels.ctc"),
+        ("stages.0.losses.labels.ctc=.nan", "stages.0.losses.labels.ctc"),
         ("no-equals-sign", "no-equals-sign"),
     ],
 )
@@ -56,6 +62,11 @@ def test_a_wrong_setting_is_refused_by_name(override: str, message: str) -> None
         (("targets.align=true", "targets.over=index"), "over=index pools rows by their number"),
         (("targets.align=true", "targets.switch=true"), "with switch one speaks alone"),
         (("pseudo_labels.student_weight=0",), "from_start=false waits for the student"),
+        (("stages.0.losses.labels={ctc: 0, cross_entropy: 0}",), "no loss term of mode labels has a weight above 0"),
+        (
+            ("stages.0.train=[ctc_head]", "stages.0.losses.labels.ctc=0"),
+            "mode labels .cross_entropy. reach decoder and encoder, and only ctc_head may learn",
+        ),
     ],
 )
 def test_settings_that_cannot_go_together_are_refused(overrides: tuple[str, ...], message: str) -> None:

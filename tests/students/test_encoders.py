@@ -184,6 +184,8 @@ def test_settings_that_nemo_refuses(tiny_config: StudentConfig, vocabulary: Voca
 
     assert "student.encoder_config: NeMo refuses" in refused("encoder_config", no_such_setting=1)
     assert "student.spec_augment: NeMo refuses" in refused("spec_augment", no_such_setting=1)
+    assert "a generator that no seed reaches" in refused("spec_augment", rect_masks=3)
+    assert "a generator that no seed reaches" in refused("spec_augment", use_vectorized_spec_augment=False)
     assert "would depend on padding" in refused("encoder_config", subsampling="stacking")
 
 

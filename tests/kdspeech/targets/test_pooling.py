@@ -8,9 +8,9 @@ from kdspeech.targets.pooling import (
     POOLINGS,
     agreement_weights,
     confidence,
+    frame_map,
     frame_mask,
     logprob_mean,
-    map_frames,
     pool,
     prob_mean,
     temper,
@@ -111,19 +111,47 @@ def test_a_wide_dilation_on_a_short_recording() -> None:
 
 def test_a_row_more_is_the_same_time() -> None:
     """SpeechBrain rounds the number of frames up, NeMo down: the rows of one frame shift stand under each other."""
-    assert map_frames(np.arange(22), 21, 1.0).tolist() == list(range(21))
-    assert map_frames(np.arange(21), 22, 1.0).tolist() == [*range(21), 20]
+    assert frame_map(np.zeros(22), 21, 1.0).tolist() == list(range(21))
+    assert frame_map(np.zeros(21), 22, 1.0).tolist() == [*range(21), 20]
 
 
 def test_frames_map_to_the_nearest_in_time() -> None:
-    assert map_frames(np.arange(4), 8, 0.5).tolist() == [0, 1, 1, 2, 2, 3, 3, 3]  # halfway: the later one
-    assert map_frames(np.arange(8), 4, 2.0).tolist() == [0, 2, 4, 6]
-    assert map_frames(np.arange(9), 3, 3.0).tolist() == [0, 3, 6]
-    assert map_frames(np.zeros((5, 3)), 7, 5 / 7).shape == (7, 3)
+    assert frame_map(np.zeros(4), 8, 0.5).tolist() == [0, 1, 1, 2, 2, 3, 3, 3]  # halfway: the later one
+    assert frame_map(np.zeros(8), 4, 2.0).tolist() == [0, 2, 4, 6]  # of rows that are alike
+    assert frame_map(np.zeros(9), 3, 3.0).tolist() == [0, 3, 6]
+
+
+def blanks(num_rows: int, *spikes: int) -> np.ndarray:
+    """[T] log-probs of the blank: 0.99, and 0.1 on the spikes."""
+    probs = np.full(num_rows, 0.99)
+    probs[list(spikes)] = 0.1
+    return np.log(probs)
+
+
+def test_a_coarse_frame_takes_the_spike_that_it_spans() -> None:
+    """Frame i of 2 rows spans rows 2i - 1 and 2i: rows 3 and 8 have spikes, and row 7's lies in the same frame as 8."""
+    assert frame_map(blanks(10, 3, 8), 5, 2.0).tolist() == [0, 2, 3, 6, 8]
+    assert frame_map(blanks(10, 7, 8), 5, 2.0).tolist() == [0, 2, 4, 6, 8]  # of two that are alike the nearest
+    assert frame_map(blanks(7, 2, 4), 3, 3.0).tolist() == [0, 2, 6]  # 2-4: the first; 5-6 have none
+    assert frame_map(blanks(3, 1), 4, 2.0).tolist() == [0, 1, 2, 2]  # behind the last row stands the last row
+
+
+def test_a_fine_frame_takes_the_nearest_row_whatever_it_says() -> None:
+    """A recording that is played faster passes over a row now and then."""
+    assert frame_map(blanks(6, 2), 4, 1.4).tolist() == [0, 1, 3, 4]
+
+
+@pytest.mark.parametrize("rows_per_frame", [1.5, 1.8, 2.0, 2.2, 4.0])
+def test_no_spike_is_lost_where_each_frame_spans_one_at_most(rows_per_frame: float) -> None:
+    num_rows = 200
+    spikes = np.arange(3, num_rows - 8, 9)  # apart by more than any frame spans
+    taken = frame_map(blanks(num_rows, *spikes), int(num_rows / rows_per_frame), rows_per_frame)
+    assert set(spikes) <= set(taken.tolist())
+    assert (np.abs(taken - np.arange(len(taken)) * rows_per_frame) <= rows_per_frame / 2 + 1e-6).all()
 
 
 @pytest.mark.parametrize("speed", [0.8, 0.9, 1.1, 1.25])
 def test_what_is_played_faster_passes_its_rows_faster(speed: float) -> None:
     rows, count = 100, round(100 / speed)
-    for frame, row in enumerate(map_frames(np.arange(rows), count, speed).tolist()):
+    for frame, row in enumerate(frame_map(np.zeros(rows), count, speed).tolist()):
         assert row == rows - 1 or abs(row - frame * speed) <= 0.5 + 1e-6

@@ -113,23 +113,42 @@ def test_the_student_is_not_asked_about_recordings_that_a_teacher_has_learnt() -
 
 
 def test_only_what_no_teacher_has_learnt_is_balanced() -> None:
-    """Both speakers sound like `one` twice, and only the one whom no teacher knows is not believed."""
-    rows = {"1": log(0.8, 0.15, 0.05), "2": log(0.6, 0.39, 0.01)}
+    """Both speakers sound like `one` three times, and only the one whom no teacher knows is not believed."""
+    rows = {"1": log(0.8, 0.15, 0.05), "2": log(0.6, 0.39, 0.01), "3": log(0.8, 0.15, 0.05)}
     recordings = {f"{speaker}{number}": (speaker, row) for speaker in ("told", "new") for number, row in rows.items()}
     utterances = tuple(Utterance(i, f"{i}.wav", 1.0, "", speaker, "train") for i, (speaker, _) in recordings.items())
     posteriors = {utt_id: row for utt_id, (_, row) in recordings.items()}
     fits = {utt_id: np.ones(3, dtype=bool) for utt_id in recordings}
-    prior, config = np.array([0.5, 0.49, 0.01]), PLAIN.model_copy(update={"balance": True})
-    both = PseudoLabeller(utterances, LEXICON, alone(posteriors), fits, prior, config, frozenset({"told1", "told2"}))
+    prior, config = np.array([0.66, 0.33, 0.01]), PLAIN.model_copy(update={"balance": True})
+    both = PseudoLabeller(
+        utterances, LEXICON, alone(posteriors), fits, prior, config, frozenset({"told1", "told2", "told3"})
+    )
     labels = both.label(None, 0.0)
     assert {i: label.text for i, label in labels.items()} == {
-        "told1": "one", "told2": "one", "new1": "one", "new2": "two",
+        "told1": "one", "told2": "one", "told3": "one", "new1": "one", "new2": "two", "new3": "one",
     }  # fmt: skip
     assert labels["told2"].weight == pytest.approx(0.6, rel=1e-5)
     all_balanced = replace(both, config=config.model_copy(update={"balance_known": True})).label(None, 0.0)
     assert {i: label.text for i, label in all_balanced.items()} == {
-        "told1": "one", "told2": "two", "new1": "one", "new2": "two",
+        "told1": "one", "told2": "two", "told3": "one", "new1": "one", "new2": "two", "new3": "one",
     }  # fmt: skip
+
+
+def test_fewer_recordings_than_words_are_not_balanced() -> None:
+    """Two acts of speaking, one of them heard by two microphones, need not hold a list of three words."""
+    config = PLAIN.model_copy(update={"balance": True})
+    heard = {"a": log(0.1, 0.2, 0.7), "b": log(0.2, 0.1, 0.7), "c": log(0.2, 0.1, 0.7)}
+    acts = {"a": "1", "b": "2", "c": "2"}
+    utterances = tuple(Utterance(i, f"{i}.wav", 1.0, "", "new", "test", production_id=act) for i, act in acts.items())
+    fits = {name: np.ones(3, dtype=bool) for name in heard}
+    few = PseudoLabeller(utterances, LEXICON, alone(heard), fits, UNIFORM, config)
+    assert few.unbalanced == {"new": 2}
+    assert [label.text for label in few.label(None, 0.0).values()] == ["six", "six", "six"]
+    apart = tuple(replace(u, production_id="") for u in utterances)  # three acts of speaking
+    enough = PseudoLabeller(apart, LEXICON, alone(heard), fits, UNIFORM, config)
+    assert enough.unbalanced == {}
+    assert sorted(label.text for label in enough.label(None, 0.0).values()) != ["six", "six", "six"]
+    assert replace(few, config=PLAIN).unbalanced == {}  # nobody wanted balance
 
 
 def test_without_teachers_the_student_speaks_alone_or_nobody_does() -> None:
@@ -144,6 +163,17 @@ def test_a_word_that_does_not_fit_into_the_frames_is_never_taken() -> None:
     labels = labeller({"a": log(0.7, 0.2, 0.1)}, a=[False, True, True]).label(None, 0.0)
     assert labels["a"].text == "two"
     assert labels["a"].weight == pytest.approx(2 / 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("config", [PLAIN, PLAIN.model_copy(update={"balance": True})])
+def test_where_no_word_fits_nothing_is_learnt(config: PseudoLabelConfig) -> None:
+    """Balanced or not: neither a word that fits nowhere, nor any into a recording that holds none."""
+    heard = {name: log(0.8, 0.1, 0.1) for name in "abc"}
+    fits = {"a": [False, True, True], "b": [False, True, True], "c": [False, False, False]}
+    labels = labeller(heard, config, **fits).label(None, 0.0)
+    assert "one" not in {labels["a"].text, labels["b"].text}
+    assert labels["a"].weight >= 0.5
+    assert labels["c"].weight == 0.0
 
 
 def test_below_the_gate_a_recording_weighs_nothing() -> None:

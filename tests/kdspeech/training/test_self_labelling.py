@@ -249,6 +249,28 @@ def test_only_teachers_that_may_speak_give_words(tmp_path: Path, vocabulary: Voc
         make_labeller(workspace, cards, heard, new, [], own, student)
 
 
+def test_a_student_who_would_never_be_asked_is_no_one_to_wait_for(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    late = RECIPE.model_copy(update={"pseudo_labels": RECIPE.pseudo_labels.model_copy(update={"student_from": 0.9})})
+    workspace = make(tmp_path, vocabulary)
+    with pytest.raises(ConfigError, match=r"begins at 90 % of the training or later: of 2 epochs none does"):
+        fit(workspace, "decoder-kd", ADAPTED, recipe=late)
+    started = late.pseudo_labels.model_copy(update={"from_start": True})
+    assert fit(workspace, "decoder-kd", ADAPTED, recipe=late.model_copy(update={"pseudo_labels": started})).is_finished
+
+
+def test_that_few_recordings_are_not_balanced_is_said(
+    tmp_path: Path, vocabulary: Vocabulary, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = make(tmp_path, vocabulary)
+    new = [replace(u, text="") for u in workspace.utterances if u.speaker == "carl"]
+    cards = [read_teacher_card(workspace.teacher_dir(name)) for name in ("anna", "bert")]
+    student = TinyStudents().build_student(RECIPE.student, vocabulary, 0)
+    make_labeller(workspace, cards, [], new, [], RECIPE, student)
+    assert capsys.readouterr().err == ""
+    make_labeller(workspace, cards, [], new[:2], [], RECIPE, student)
+    assert "fewer recordings than the list has words (3): carl (2)." in " ".join(capsys.readouterr().err.split())
+
+
 def test_few_labels_come_again_until_the_steps_are_as_many(tmp_path: Path, vocabulary: Vocabulary) -> None:
     workspace = make(tmp_path, vocabulary)
     full, few = fit(workspace, "labels", Supervision()), fit(workspace, "labels", Supervision(0.5))

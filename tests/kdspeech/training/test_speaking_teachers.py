@@ -142,6 +142,15 @@ def test_frames_are_not_aligned_by_transcripts_that_may_not_be_read(tmp_path: Pa
     assert fit(workspace, "decoder-kd", recipe_with(align=True), supervision=Supervision(0.5)).is_finished  # no frames
 
 
+def test_teachers_are_not_calibrated_by_transcripts_that_may_not_be_read(
+    tmp_path: Path, vocabulary: Vocabulary
+) -> None:
+    workspace = make(tmp_path, vocabulary)
+    with pytest.raises(ConfigError, match=r"calibrate=True fits .* transcripts .* only 0 % of the transcripts"):
+        fit(workspace, "ctc-kd", recipe_with(calibrate=True), supervision=Supervision(0.0))
+    assert fit(workspace, "ctc-kd", recipe_with(calibrate=True)).is_finished
+
+
 def test_what_cannot_be_pooled_over_a_label_is_refused(tmp_path: Path, vocabulary: Vocabulary) -> None:
     workspace = make(tmp_path, vocabulary)
     with pytest.raises(ConfigError, match="over=label: frames of different recordings have no common time"):

@@ -229,6 +229,18 @@ def test_listen_hears_what_the_terms_need_and_no_more(vocabulary: Vocabulary) ->
     assert torch.equal(heard.hypothesis_log_probs, of_utterance)
 
 
+def test_a_batch_in_which_no_teacher_heard_anything_costs_nothing(vocabulary: Vocabulary) -> None:
+    student = Talker(vocabulary)
+    whole = torch.zeros(0, dtype=torch.int64)
+    silent = NBest(torch.zeros(0, 0, dtype=torch.int64), whole, whole, torch.zeros(0))
+    heard = listen(student, batch()._replace(hypotheses=silent), ("nbest_ctc", "nbest_cross_entropy"))
+    assert not student.inputs
+    terms = loss_terms(("nbest_ctc", "nbest_cross_entropy"), heard, TermSettings(vocabulary.blank_id))
+    assert {name: (float(term.mean.detach()), float(term.count)) for name, term in terms.items()} == {
+        "nbest_ctc": (0.0, 0.0), "nbest_cross_entropy": (0.0, 0.0),
+    }  # fmt: skip
+
+
 def test_consistency_hears_each_recording_twice_and_teaches_both_views(vocabulary: Vocabulary) -> None:
     student = Talker(vocabulary)
     heard = listen(student, batch()._replace(hypotheses=hypotheses()), ("ctc", "consistency"))
