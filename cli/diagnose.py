@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @common_options
 def command(
     workspace: Path,
+    recipe: str | None,
     held_out: str | None,
     mode: Mode | None,
     supervision: "Supervision",
@@ -44,7 +45,7 @@ def command(
     from kdspeech.workspace import Workspace
 
     place = Workspace(workspace)
-    run = chosen_run(place, run, held_out, mode, supervision, seed, unfinished=True)
+    run = chosen_run(place, run, recipe, held_out, mode, supervision, seed, unfinished=True)
     diagnosis = diagnose(place, run, students=students, quick=quick)
     print_diagnosis(diagnosis)
     console.result(f"All that was measured: {run / REPORT_NAME}")

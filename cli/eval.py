@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @common_options
 def command(
     workspace: Path,
+    recipe: str | None,
     held_out: str | None,
     mode: Mode | None,
     supervision: "Supervision",
@@ -50,7 +51,7 @@ def command(
 
     chosen = chosen_options(decode_mode, options)
     place = Workspace(workspace)
-    run = chosen_run(place, run, held_out, mode, supervision, seed)
+    run = chosen_run(place, run, recipe, held_out, mode, supervision, seed)
     result = evaluate(place, run, decode_mode, students=students, options=chosen, checkpoint=checkpoint, force=force)
     print_result(result)
     console.result(f"Every utterance: {results_path(run, decode_mode, checkpoint, chosen)}")

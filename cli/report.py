@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def command(
     workspace: Path,
     runs: tuple[Path, ...],
+    recipe: str | None,
     held_out: str | None,
     mode: Mode | None,
     supervision: "Supervision",
@@ -38,7 +39,7 @@ def command(
     Rates with intervals beside the teachers', confusions, learning curves, reliability, alignments to look at and
     recordings to listen to, and where the run comes from. What is missing is left out, and the page says why.
 
-    Run folders of the same recipe and mode count as one system, on several speakers or with several seeds.
+    Run folders of the same recipe, mode and settings count as one system, on several speakers or with several seeds.
 
     \b
     kdspeech report --held-out M08 --mode decoder-kd
@@ -50,9 +51,11 @@ def command(
     from kdspeech.workspace import Workspace
 
     place = Workspace(workspace)
-    if runs and (held_out or mode or seed is not None or supervision != ALL_LABELS):
-        raise click.UsageError("Name run folders, or say by --held-out, --mode and --seed which one; not both.")
+    if runs and (recipe or held_out or mode or seed is not None or supervision != ALL_LABELS):
+        raise click.UsageError(
+            "Name run folders, or say by --held-out, --mode, --seed and --recipe which one; not both."
+        )
     if not runs:
-        runs = (chosen_run(place, None, held_out, mode, supervision, seed, unfinished=True),)
+        runs = (chosen_run(place, None, recipe, held_out, mode, supervision, seed, unfinished=True),)
     path = write_report(place, runs, students=students, out=out, decode_mode=decode_mode, audio=not no_audio)
     print_report(path)

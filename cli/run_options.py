@@ -18,6 +18,7 @@ _FITTING = (
     click.option("--mode", type=click.Choice(MODES), help="Training mode of the run.  [default: the newest run's]"),
     supervision_options,
     click.option("--seed", type=int, help="Seed of the run.  [default: the newest run's]"),
+    click.option("--recipe", metavar="NAME", help="Recipe of the run.  [default: the newest run's]"),
 )
 _FINISHED = (
     click.option(
@@ -85,6 +86,7 @@ def max_duration_option(default: float, help: str) -> Callable[..., Any]:
 def chosen_run(
     place: "Workspace",
     run: Path | None,
+    recipe: str | None,
     held_out: str | None,
     mode: Mode | None,
     supervision: "Supervision",
@@ -103,11 +105,11 @@ def chosen_run(
 
     if mode is None and supervision != ALL_LABELS:
         raise click.UsageError("--labels, --all-audio and --adapt-unlabelled need the run's --mode.")
-    if run is not None and (held_out or mode or seed is not None):
-        raise click.UsageError("--run names one run; leave out --held-out, --mode and --seed.")
+    if run is not None and (recipe or held_out or mode or seed is not None):
+        raise click.UsageError("--run names one run; leave out --recipe, --held-out, --mode and --seed.")
     if held_out is not None:
         place.check_speakers([held_out])
     if run is None:
-        run = find_run(place, held_out=held_out, mode=mode, seed=seed, supervision=supervision, unfinished=unfinished)
+        run = find_run(place, held_out, mode, seed, supervision, unfinished, recipe)
         console.remark(f"Taking {run}, the newest {'' if unfinished else 'finished '}run that fits.")
     return run

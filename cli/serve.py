@@ -41,6 +41,7 @@ def command(
     max_size: float,
     trim: bool,
     run: Path | None,
+    recipe: str | None,
     held_out: str | None,
     mode: Mode | None,
     supervision: "Supervision",
@@ -67,7 +68,7 @@ def command(
     if options["nbest"] is None and chosen_mode in ("lexicon", "ctc-beam", "joint"):
         options["nbest"] = min(_NUM_ANSWERS, options["beam"] or _NUM_ANSWERS)
     chosen = chosen_options(chosen_mode, options)
-    run = chosen_run(place, run, held_out, mode, supervision, seed)
+    run = chosen_run(place, run, recipe, held_out, mode, supervision, seed)
     transcriber = Transcriber(
         run,
         chosen_mode,

@@ -39,6 +39,7 @@ def command(
     max_duration: float,
     trim: bool,
     run: Path | None,
+    recipe: str | None,
     held_out: str | None,
     mode: Mode | None,
     supervision: "Supervision",
@@ -75,7 +76,7 @@ def command(
 
     chosen = chosen_options(decode_mode, options)
     place = Workspace(workspace)
-    run = chosen_run(place, run, held_out, mode, supervision, seed)
+    run = chosen_run(place, run, recipe, held_out, mode, supervision, seed)
     sources: list[Source] = []
     for path in audio:
         if str(path) == "-":

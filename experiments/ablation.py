@@ -124,9 +124,10 @@ def _markdown(
         if row.name not in files:
             continue
         cells = []
+        other = files.get(row.against or "")  # not trained where it is only what a row's own rival is compared with
         for mode in workspace.table_modes:
-            cells += _cells(workspace, files[row.name].get(mode), files[row.against].get(mode) if row.against else None)
-        against = f" (against {row.against})" if row.against else ""
+            cells += _cells(workspace, files[row.name].get(mode), other.get(mode) if other else None)
+        against = f" (against {row.against})" if other else ""
         transductive = " (transductive)" if row.adapt else ""
         lines.append(f"| {row.name}{transductive}{against} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])

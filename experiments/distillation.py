@@ -116,7 +116,7 @@ def run(
     }
     found = []
     for claim in claims_of(mode):
-        if {claim.a, claim.b} <= {*systems, VOTE}:
+        if {claim.a, claim.b} <= {*systems, VOTE} and claim.decode_mode in workspace.table_modes:
             a, b = (
                 _vote_files(workspace, folds, claim.decode_mode)
                 if name == VOTE

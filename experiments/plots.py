@@ -16,6 +16,7 @@ from kdspeech.cli.main import run_command
 from kdspeech.cli.options import common_options, folds_option, recipe_option, resolve_recipe
 from kdspeech.combination.scored import Answers, combine_all
 from kdspeech.combination.vote import Answer, Combined, vote
+from kdspeech.comparison.systems import check_one_system
 from kdspeech.dumps.store import open_store
 from kdspeech.errors import KdspeechError
 from kdspeech.evaluation.baselines import teacher_answers
@@ -26,6 +27,7 @@ from kdspeech.report.bar_chart import Bar, BarChart, BarGroup
 from kdspeech.report.line_chart import Line, LineChart, Point
 from kdspeech.report.picture import draw_bars, draw_lines
 from kdspeech.report.scale import Scale
+from kdspeech.scoring.formats.results import EvaluatedRun, read_run
 from kdspeech.scoring.normalise import normalise
 from kdspeech.targets.pooling import temper
 from kdspeech.utterance import Utterance
@@ -216,8 +218,9 @@ def read_folds(
     """Everything about these speakers, whose recordings all other teachers have scored.
 
     Raises:
-        KdspeechError: dumps are missing.
+        KdspeechError: dumps are missing, or students of one mode are of different settings.
     """
+    _check_students(workspace, recipe, speakers, decode_mode)
     store = open_store(workspace)
     lexicon = workspace.lexicon if workspace.has_lexicon else None
     folds = []
@@ -248,12 +251,26 @@ def read_folds(
     return folds
 
 
+def _student_files(workspace: Workspace, recipe: str, speaker: str, decode_mode: DecodeMode) -> list[Path]:
+    return sorted((workspace.runs_dir / recipe / speaker).glob(f"*/seed*/results-{decode_mode}.json"))
+
+
+def _check_students(workspace: Workspace, recipe: str, speakers: Sequence[str], decode_mode: DecodeMode) -> None:
+    """Seeds and folds of a variant are one system."""
+    variants: dict[str, dict[Path, EvaluatedRun]] = {}
+    for speaker in speakers:
+        for path in _student_files(workspace, recipe, speaker, decode_mode):
+            variants.setdefault(path.parts[-3], {})[path] = read_run(path)
+    for runs in variants.values():
+        check_one_system(runs)
+
+
 def _student_texts(
     workspace: Workspace, recipe: str, speaker: str, decode_mode: DecodeMode, utterances: Sequence[Utterance]
 ) -> dict[str, list[dict[str, str]]]:
     """Variant -> seeds -> utterance id -> text, of every run that was evaluated."""
     found: dict[str, list[dict[str, str]]] = {}
-    for path in sorted((workspace.runs_dir / recipe / speaker).glob(f"*/seed*/results-{decode_mode}.json")):
+    for path in _student_files(workspace, recipe, speaker, decode_mode):
         results, stale = stored_results(RunFolder(path.parent))
         if path.name in stale:
             raise KdspeechError(f"{path} was made of an earlier checkpoint. Run `kdspeech eval` for this run again.")

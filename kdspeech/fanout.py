@@ -19,8 +19,8 @@ _COUNT_S = 2.0  # and between two counts of their work: each may look at hundred
 
 
 def default_jobs(count: int) -> int:
-    """One job a core, and no more than there are."""
-    return max(1, min(count, os.cpu_count() or 1))
+    """One job for each core that this process may use: a scheduler may lend few of many. No more than there are."""
+    return max(1, min(count, len(os.sched_getaffinity(0))))
 
 
 def run_jobs(

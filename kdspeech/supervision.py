@@ -1,6 +1,7 @@
 """What a run may read and hear: how many transcripts, and which audio beside the training recordings."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,7 @@ class Supervision:
 
 
 ALL_LABELS = Supervision()
+_OF_ONE_RUN = ("held_out", "seed", "inputs")  # in a config.json; all else is its system's
 
 
 def supervision_of(config: Mapping[str, Any]) -> Supervision:
@@ -75,10 +77,26 @@ def variant_of(config: Mapping[str, Any]) -> str:
     return supervision_of(config).variant(config["mode"])
 
 
+def settings_sha256(config: Mapping[str, Any]) -> str:
+    """Hash of the settings in a run's config.json: what folds and seeds of one system share.
+
+    A recipe keeps its name when a `--set` or a later version changes it; then this hash is another. A setting that is
+    none and one that is not there are the same.
+    """
+    shared = {name: value for name, value in config.items() if name not in _OF_ONE_RUN}
+    return hashlib.sha256(json.dumps(_given(shared), sort_keys=True).encode()).hexdigest()
+
+
 def train_command(held_out: str | None, mode: Mode | None, supervision: Supervision, seed: int | None) -> str:
     """The command that makes a run; None stands where any will do."""
     chosen = "" if seed is None else f" --seed {seed}"
     return f"kdspeech train --held-out {held_out or 'SPEAKER'} --mode {mode or 'labels'}{supervision.flags}{chosen}"
+
+
+def _given(settings: Any) -> Any:
+    if isinstance(settings, Mapping):
+        return {name: _given(value) for name, value in settings.items() if value is not None}
+    return [_given(value) for value in settings] if isinstance(settings, list | tuple) else settings
 
 
 def _production(utterance: Utterance) -> str:

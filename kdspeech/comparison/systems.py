@@ -6,11 +6,15 @@ from glob import glob
 from pathlib import Path
 
 from kdspeech.errors import KdspeechError
+from kdspeech.files import read_json
 from kdspeech.scoring.formats.results import RESULTS, EvaluatedRun, read_run
 from kdspeech.scoring.formats.rows import Detail
 from kdspeech.scoring.formats.transcripts import Transcripts, read_transcripts
 from kdspeech.scoring.joining import join
 from kdspeech.scoring.normalise import Normaliser
+from kdspeech.supervision import settings_sha256
+
+_SHORT = 8  # characters of a hash
 
 
 @dataclass(frozen=True)
@@ -93,25 +97,38 @@ def read_system(
         for detail, known in details.items():
             values = zip(joined.references, joined.details.get(detail, ()), strict=False)
             known |= {utt_id: value for utt_id, value in values if value}  # none for what other files answered
-    _check_one_system(runs)
+    check_one_system(runs)
     if not repeats:
         raise KdspeechError(f"{', '.join(map(str, paths))}: no answer to any reference.")
     return System(tuple(map(str, paths)), right, repeats, references, details)
 
 
-def _check_one_system(runs: Mapping[Path, EvaluatedRun]) -> None:
-    """A pattern with a `*` too many finds other recipes, too: their answers are not further seeds."""
+def check_one_system(runs: Mapping[Path, EvaluatedRun]) -> None:
+    """Refuses to take the answers of several systems for seeds of one.
+
+    A pattern with a `*` too many finds other recipes, too, and a recipe's folder may hold runs of other settings.
+
+    Raises:
+        KdspeechError: the files are of different recipes, modes, settings or ways of decoding, or two are of one fold
+            and seed.
+    """
     by_system: dict[str, Path] = {}
     for path, run in runs.items():
-        by_system.setdefault(run.system, path)
+        by_system.setdefault(f"{run.system}{_settings_of(path)}", path)
     if len(by_system) > 1:
         found = "; ".join(f"{path} is of {system}" for system, path in by_system.items())
         raise KdspeechError(
             f"{found}: these are {len(by_system)} systems, and would be pooled as if they were seeds of one. Name the "
-            "files of one, for example with its recipe in the place of a `*`."
+            "files of one, for example with its recipe in the place of a `*`, or without the seeds of other settings."
         )
     by_run: dict[tuple[str, int], Path] = {}
     for path, run in runs.items():
         other = by_run.setdefault((run.held_out, run.seed), path)
         if other != path:
             raise KdspeechError(f"{other} and {path} are both of held-out {run.held_out}, seed {run.seed}. Name one.")
+
+
+def _settings_of(path: Path) -> str:
+    """Names the settings of the run in whose folder a results file lies; nothing where it was copied elsewhere."""
+    config = path.parent / "config.json"
+    return f", settings {settings_sha256(read_json(config))[:_SHORT]}" if config.exists() else ""

@@ -82,7 +82,7 @@ def _measured(paths: Sequence[str], states: Mapping[str, FileState | None]) -> I
 
 
 def _num_threads() -> int:
-    return min(8, os.cpu_count() or 1)
+    return min(8, len(os.sched_getaffinity(0)))
 
 
 def read_memory(memory: Path) -> dict[str, Measured]:

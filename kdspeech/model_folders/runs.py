@@ -98,7 +98,7 @@ class RunFolder:
         if faults:
             raise RunError(
                 f"{self.path} was made with other settings: {'; '.join(faults[:8])}. Redo it with --force, or choose "
-                "another --seed or --workspace."
+                "another --workspace; another seed of other settings would be no seed of the same system."
             )
         return True
 
@@ -217,8 +217,9 @@ def find_run(
     seed: int | None = None,
     supervision: Supervision = ALL_LABELS,
     unfinished: bool = False,
+    recipe: str | None = None,
 ) -> Path:
-    """The newest finished run, of a held-out speaker, a mode and a seed where they are given.
+    """The newest finished run, of a held-out speaker, a mode, a seed and a recipe where they are given.
 
     Args:
         supervision: of the run, where its mode is given; without one any will do.
@@ -232,15 +233,17 @@ def find_run(
     found = [
         path
         for path in workspace.runs_dir.glob(f"*/*/*/seed*/{marker}")
-        if held_out in (None, path.parts[-4])
+        if recipe in (None, path.parts[-5])
+        and held_out in (None, path.parts[-4])
         and variant in (None, path.parts[-3])
         and (seed is None or path.parts[-2] == f"seed{seed}")
     ]
     if not found:
         raise RunError(
             f"{workspace.runs_dir} holds no {'' if unfinished else 'finished '}run (held-out speaker "
-            f"{held_out or 'any'}, mode {variant or 'any'}, seed {'any' if seed is None else seed}). "
-            f"Run `{train_command(held_out, mode, supervision, seed)}`."
+            f"{held_out or 'any'}, mode {variant or 'any'}, seed {'any' if seed is None else seed}, recipe "
+            f"{recipe or 'any'}). "
+            f"Run `{train_command(held_out, mode, supervision, seed)}{f' --recipe {recipe}' if recipe else ''}`."
         )
     return max(found, key=lambda path: path.stat().st_mtime_ns).parent
 

@@ -1,6 +1,6 @@
 """Where a run comes from, and what proves that it never met its held-out speaker."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kdspeech.report.table import Table
@@ -82,7 +82,7 @@ def _facts(subject: Subject) -> dict[str, str]:
         "held out": subject.held_out,
         "seed": str(subject.seed),
         "stages": stages,
-        "targets": ", ".join(f"{key} {value}" for key, value in (config.get("targets") or {}).items()) or "none",
+        **{name: _listed(config.get(name)) for name in ("training", "student", "targets")},
         "started": str(provenance.get("started", "–")),
         "code": f"{git['sha'][:_SHORT]}{dirty}" if git else "not from a checkout",
         "python": str(provenance.get("python", "–")),
@@ -96,3 +96,7 @@ def _facts(subject: Subject) -> dict[str, str]:
         settings = result.settings
         facts[f"results-{name}"] = f"{settings.checkpoint} checkpoint {settings.checkpoint_sha256[:_SHORT]}"
     return facts
+
+
+def _listed(settings: Mapping[str, object] | None) -> str:
+    return ", ".join(f"{key} {value}" for key, value in (settings or {}).items()) or "none"

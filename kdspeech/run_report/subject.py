@@ -12,7 +12,7 @@ from kdspeech.evaluation.evaluate import stored_results
 from kdspeech.evaluation.results import EvaluationResult
 from kdspeech.files import read_json, sha256_of_file
 from kdspeech.model_folders.runs import RunFolder
-from kdspeech.supervision import variant_of
+from kdspeech.supervision import settings_sha256, variant_of
 from kdspeech.utterance import Utterance
 from kdspeech.workspace import Workspace
 
@@ -99,12 +99,21 @@ def _load(
 
 
 def _systems(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What each run is one of; runs that would be the same fold and seed of one system are several systems."""
+    """What each run is one of.
+
+    Runs of other settings are other systems, even by the same recipe's name; so are runs that would be the same fold
+    and seed of one system.
+    """
     recipes = {config["recipe"] for config in configs}
     seen: Counter[tuple[object, ...]] = Counter()
+    settings: dict[str, list[str]] = {}  # name -> hashes, in the order in which they come
     names = []
     for config in configs:
         name = f"{variant_of(config)} student" + (f" ({config['recipe']})" if len(recipes) > 1 else "")
+        known, own = settings.setdefault(name, []), settings_sha256(config)
+        if own not in known:
+            known.append(own)
+        name += f", settings {known.index(own) + 1}" if known.index(own) else ""
         place = (name, config["held_out"], config["seed"])
         seen[place] += 1
         names.append(name if seen[place] == 1 else f"{name} #{seen[place]}")

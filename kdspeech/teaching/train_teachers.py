@@ -123,7 +123,7 @@ def _train_missing(
 def teachers_of_other_settings(
     workspace: Workspace, names: Sequence[str], recipe: Recipe, seed: int, start: str | None = None
 ) -> list[str]:
-    """The finished teachers that `train_teachers` would not make so: by other settings, data, seed or loop.
+    """The finished teachers that `train_teachers` would not make so: of another backend, settings, data, seed or loop.
 
     Args:
         start: hash of the initial checkpoint that they should have; None takes whichever each of them had.
@@ -132,6 +132,9 @@ def teachers_of_other_settings(
     for name in names:
         report = read_report(workspace.teacher_dir(name))
         if report is None or report.initial_sha256 is None:
+            continue
+        if read_teacher_card(workspace.teacher_dir(name)).backend != recipe.teacher.backend:
+            others.append(name)
             continue
         utterances = [u for u in workspace.utterances if u.speaker == name]
         expected = (recipe.teacher, workspace.vocabulary, start or report.initial_sha256, utterances, seed)

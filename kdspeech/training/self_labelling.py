@@ -87,8 +87,7 @@ def make_labeller(
             read: a new speaker is heard saying all prompts, and some may be said there alone (UASpeech's second block).
 
     Raises:
-        KdspeechError: the corpus has no lexicon, the store lacks the teachers' word posteriors, nobody would speak, or
-            the student, on whom the labels of strangers wait, is never asked.
+        KdspeechError: the corpus has no lexicon, the store lacks the teachers' word posteriors, or nobody would speak.
     """
     lexicon, config, who = workspace.lexicon, recipe.pseudo_labels, recipe.targets.who
     speakers = frozenset(speaker for card in cards for speaker in card.speakers or () if who != "others")
@@ -115,11 +114,10 @@ def make_labeller(
     num_epochs = sum(stage.epochs for stage in recipe.stages)
     waits = teachers is None or not config.from_start
     if labeller.doubtful and waits and max(config.student_from * num_epochs, 1) > num_epochs - 1:
-        raise ConfigError(
-            f"the words of {len(labeller.doubtful)} recordings wait until the student is asked, which "
-            f"pseudo_labels.student_from={config.student_from:g} wants before an epoch that begins at "
-            f"{100 * config.student_from:g} % of the training or later: of {num_epochs} epochs none does. Lower it, or "
-            "train longer."
+        console.warn(
+            f"nothing is learnt from {len(labeller.doubtful)} recordings of unknown words: they wait for the student, "
+            f"who is asked before the first epoch that begins at {100 * config.student_from:g} % of the training or "
+            f"later, and of {num_epochs} none does. Lower pseudo_labels.student_from, or train longer."
         )
     if labeller.unbalanced:
         few = ", ".join(f"{speaker} ({count})" for speaker, count in labeller.unbalanced.items())

@@ -245,6 +245,7 @@ def run_config(
     Args:
         encoder_sha256: of the student's starting checkpoint, so that another pretraining is another run.
     """
+    unused = set() if learns_frames(recipe, mode) else {"frame_kl"}
     stages = [stage.model_dump(mode="json") for stage in recipe.stages]
     for stage in stages:
         if mode not in stage["losses"]:
@@ -267,7 +268,7 @@ def run_config(
         "loop": LOOP_VERSION,
         **({"frame_map": FRAME_MAP_VERSION} if learns_frames(recipe, mode) else {}),
         "student": recipe.student.model_dump(mode="json"),
-        "training": recipe.training.model_dump(mode="json", exclude={"audio_cache_mb"}),
+        "training": recipe.training.model_dump(mode="json", exclude={"audio_cache_mb"} | unused),
         "stages": stages,
         "targets": None if mode == "labels" else recipe.targets.model_dump(mode="json"),
         "unlabelled": None if supervision == ALL_LABELS else unlabelled,

@@ -97,6 +97,7 @@ def test_a_row_says_what_it_hears_and_which_heads_it_teaches(
         script.Row("deaf", "decoder-kd", against="full", set=no_ctc),
         script.Row("idle", "decoder-kd", against="full", set=("training.batch_size=32",)),
         script.Row("heard", "labels", adapt=True),
+        script.Row("alone", "labels", against="idle"),
     ]
     short = ("stages.0.epochs=1",)
     recipe = rows[0].recipe(RECIPE, short)
@@ -110,10 +111,11 @@ def test_a_row_says_what_it_hears_and_which_heads_it_teaches(
 
     monkeypatch.setattr("kdspeech.evaluation.student_runs.run_jobs", watched)
     report = script.run(workspace, RECIPE, rows, ["anna"], [0], short, jobs=1)
-    assert queues == [["", "+less", "+deaf", ""]]  # one queue for all rows: no core waits for the last fold of a row
+    assert queues == [["", "+less", "+deaf", "", ""]]  # one queue: no core waits for the last fold of a row
     equal = "100.0 | 0.0 (0.0 to 0.0)"
     assert "| full | 100.0 | – | 100.0 | – | 100.0 | – |" in report
     assert f"| less (against full) | {equal} | {equal} | {equal} |" in report
     assert f"| deaf (against full) | – | – | {equal} | – | – |" in report
     assert "idle" not in report
+    assert "| alone | 100.0 | – | 100.0 | – | 100.0 | – |" in report  # what it should be compared with was not trained
     assert "| heard (transductive) | 100.0 | – | 100.0 | – | 100.0 | – |" in report

@@ -9,6 +9,7 @@ import pytest
 from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.lexicon import Lexicon
 from kdspeech.vocabulary import Vocabulary
+from kdspeech.workspace import Workspace
 from tests.doubles import FakeStudents, FakeTeachers, add_teacher, make_workspace
 from tests.learners import tiny_recipe
 from tests.scripts import load_script, run_script
@@ -61,6 +62,22 @@ def test_the_vote_and_a_student_are_compared_on_the_same_utterances(
     assert "| one inductive student - teacher vote | lexicon | -50.0" in report
     assert "| all labels + teachers - all labels | ctc | 0.0" in report
     assert "adapted" not in report.partition("comparison")[2]  # a claim without its systems is left out
+
+
+def test_without_a_closed_word_list_nothing_is_claimed_by_lexicon(
+    script: ModuleType, tmp_path: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = make_workspace(tmp_path, LEXICON, vocabulary)
+    recipe = tiny_recipe([{"epochs": 1}])
+    for speaker in workspace.speakers:
+        add_teacher(workspace, speaker)
+    dump_teachers(workspace, ["all"], recipe=recipe, teachers=FakeTeachers(), jobs=1)
+    workspace.lexicon_path.unlink()
+    monkeypatch.setattr(script, "students", FakeStudents(LEXICON))
+    script.run(Workspace(tmp_path), recipe, "decoder-kd", ["anna"], [0], ["labels", "decoder-kd"], jobs=1)
+    report = (workspace.reports_dir / "distillation.md").read_text()
+    assert "| all labels + teachers - all labels | ctc | 0.0" in report
+    assert "lexicon" not in report
 
 
 @pytest.mark.parametrize(

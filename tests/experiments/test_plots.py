@@ -11,10 +11,12 @@ import pytest
 
 from kdspeech.combination.vote import Answer, vote
 from kdspeech.dumps.dump_teachers import dump_teachers
-from kdspeech.files import read_json
+from kdspeech.errors import KdspeechError
+from kdspeech.files import read_json, write_json
 from kdspeech.lexicon import Lexicon
 from kdspeech.targets.pseudo_labels import pooled_words
 from kdspeech.vocabulary import Vocabulary
+from kdspeech.workspace import Workspace
 from tests.doubles import Behaviour, FakeTeachers, add_teacher, make_workspace
 from tests.learners import tiny_recipe
 from tests.scripts import load_script, run_script
@@ -143,6 +145,17 @@ def test_only_the_speakers_asked_for_are_held_out_and_all_others_teach(
     assert numbers["speakers"][0] == ["system", "mean", "carl"]
     assert numbers["speakers"][1] == ["mean single teacher", "50.0 (50.0 to 50.0)", "50.0 (50.0 to 50.0)"]
     assert [row[0] for row in numbers["teachers"][1:]] == ["1", "2"]
+
+
+def test_students_of_other_settings_are_no_further_seeds(script: ModuleType, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    for seed, delay in enumerate((0, 2)):
+        run = workspace.run_dir("r", "anna", "ctc-kd", seed)
+        write_json(run / "config.json", {"held_out": "anna", "seed": seed, "inputs": {}, "training": {"delay": delay}})
+        settings = {"held_out": "anna", "seed": seed, "recipe": "r", "mode": "ctc-kd", "decode_mode": "ctc"}
+        write_json(run / "results-ctc.json", {"settings": settings, "utterances": []})
+    with pytest.raises(KdspeechError, match=r"seed0/results-ctc.json is of .*these are 2 systems"):
+        script.read_folds(workspace, "r", ["anna"], "ctc", 1.0)
 
 
 def test_a_workspace_without_dumps_is_refused(

@@ -157,6 +157,14 @@ def test_two_systems_are_not_pooled_as_seeds(tmp_path: Path) -> None:
         other = results(tmp_path / "other.json", seed=1, **{name: value})
         with pytest.raises(KdspeechError, match=r"0\.json is of labels of recipe r by ctc.*these are 2 systems"):
             compare([whole, other], [whole])
+    for number, settings in enumerate(({"lr": 1, "delay": None}, {"lr": 1}, {"lr": 2})):
+        run = tmp_path / f"seed{number}"
+        write_json(run / "config.json", {"held_out": "s0", "seed": number, "inputs": {"x": number}, **settings})
+        results(run / "0.json", seed=number)
+    first, same, different = (tmp_path / f"seed{number}" / "0.json" for number in range(3))
+    assert compare([first, same], [whole]).a.seeds == (2, 2)
+    with pytest.raises(KdspeechError, match=r"seed0/0\.json is of .*, settings \w{8}; .*seed2/0\.json is of"):
+        compare([first, different], [whole])
     again = results(tmp_path / "again.json")
     with pytest.raises(KdspeechError, match=r"0\.json and .*again\.json are both of held-out s0, seed 0"):
         compare([whole, again], [whole])

@@ -86,6 +86,13 @@ def test_find_run_takes_the_newest_finished_one(tmp_path: Path) -> None:
     assert find_run(workspace, "anna", "labels") == new != old
     assert find_run(workspace, "anna") == new
     assert find_run(workspace) == other
+    ablated = RunFolder(workspace.run_dir("r+less", "bert", "ctc-kd", 0))
+    ablated.finish({})
+    os.utime(ablated.done_path, ns=(4 * 10**18, 4 * 10**18))
+    assert find_run(workspace) == ablated.path
+    assert find_run(workspace, recipe="r") == other
+    with pytest.raises(RunError, match=r"recipe q\)\. Run `.*--recipe q`"):
+        find_run(workspace, recipe="q")
     with pytest.raises(RunError, match=r"--held-out anna --mode ctc-kd"):
         find_run(workspace, "anna", "ctc-kd")
 
@@ -96,17 +103,19 @@ def test_the_advice_of_find_run_is_a_command_that_makes_the_run(tmp_path: Path) 
         "held_out": "anna",
         "mode": "ctc-kd",
         "seed": 3,
+        "recipe": "q",
         "supervision": Supervision(0.1, True, True),
     }
-    with pytest.raises(RunError, match=r"mode ctc-kd-10pct-all-audio-adapted, seed 3\)") as refused:
+    with pytest.raises(RunError, match=r"mode ctc-kd-10pct-all-audio-adapted, seed 3, recipe q\)") as refused:
         find_run(Workspace(tmp_path), **asked)
     advice = str(refused.value).split("`")[1].split()
     assert advice[:2] == ["kdspeech", "train"]
     given = train_command.make_context("train", advice[2:]).params
     read = Supervision(given["labels"], given["adapt_unlabelled"], given["all_audio"])
-    assert {**{name: given[name] for name in ("held_out", "mode", "seed")}, "supervision": read} == asked
-    made = finish(Workspace(tmp_path), "anna", read.variant(given["mode"]), 3, time_ns=10**18)
-    assert find_run(Workspace(tmp_path), **asked) == made
+    assert {**{name: given[name] for name in ("held_out", "mode", "seed", "recipe")}, "supervision": read} == asked
+    made = RunFolder(Workspace(tmp_path).run_dir("q", "anna", read.variant(given["mode"]), 3))
+    made.finish({})
+    assert find_run(Workspace(tmp_path), **asked) == made.path
 
 
 def test_load_student_refuses_what_is_no_run(tmp_path: Path, vocabulary: Vocabulary) -> None:

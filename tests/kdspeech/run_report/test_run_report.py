@@ -12,6 +12,7 @@ from kdspeech.evaluation.zero_shot import zero_shot
 from kdspeech.files import read_json, write_json
 from kdspeech.model_folders.teacher_folder import read_teacher_card, write_teacher_card
 from kdspeech.run_report.contenders import make_field
+from kdspeech.run_report.origins import origin_table
 from kdspeech.run_report.rates import charts_by, differences, headline
 from kdspeech.run_report.report import report_path, write_report
 from kdspeech.run_report.subject import load_subjects
@@ -116,6 +117,18 @@ def test_two_systems_are_compared_on_what_both_heard(workspace: Workspace) -> No
     assert float(first[4]) == pytest.approx(2 * 0.5**5)  # five productions, all better
     assert "labels student #2 is better by 33.3" not in first[5]  # five are not enough for 5 %
     assert "one speaker: too few to say anything of others" in first[5]
+
+
+def test_runs_of_other_settings_are_another_system(workspace: Workspace) -> None:
+    (run,) = _runs(workspace, "bert")
+    for number, settings in ((1, {}), (2, {"training": {"speeds": [1.0]}})):
+        shutil.copytree(run, workspace.root / str(number))
+        config = {**read_json(run / "config.json"), "seed": number, **settings}
+        write_json(workspace.root / str(number) / "config.json", config)
+    subjects = load_subjects(workspace, [run, workspace.root / "1", workspace.root / "2"])
+    assert [subject.system for subject in subjects] == ["labels student"] * 2 + ["labels student, settings 2"]
+    rows = {str(row[0]): row[1:] for row in origin_table(subjects).rows}
+    assert rows["training"][2] == "speeds [1.0]" != rows["training"][0]
 
 
 def test_the_page_holds_every_section_and_says_what_is_missing(made: Workspace, students: FakeStudents) -> None:

@@ -17,7 +17,7 @@ from kdspeech.model_folders.teacher_folder import read_teacher_card
 from kdspeech.teaching.all_teachers import AllTeachers
 from kdspeech.teaching.student_teacher import StudentTeacher
 from kdspeech.teaching.train_student_teacher import teacher_recipe, train_student_teacher
-from kdspeech.teaching.train_teachers import train_teachers
+from kdspeech.teaching.train_teachers import teachers_of_other_settings, train_teachers
 from kdspeech.training.stages import warmup_steps
 from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
@@ -63,6 +63,15 @@ def test_a_teacher_learns_its_speaker_from_the_common_start(workspace: Workspace
     loaded = FAMILY.load_teacher(workspace.teacher_dir("anna"))
     assert isinstance(loaded, StudentTeacher)
     assert loaded.card == read_teacher_card(workspace.teacher_dir("anna"))
+
+
+def test_teachers_of_the_other_backend_are_other_teachers(workspace: Workspace, recipe: Recipe) -> None:
+    """Even where all settings are the same, and both trainings are of one version."""
+    short = recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"epochs": 1})})
+    _teach(workspace, short, "anna")
+    other = short.model_copy(update={"teacher": short.teacher.model_copy(update={"backend": "speechbrain"})})
+    assert teachers_of_other_settings(workspace, ["anna"], short, seed=0) == []
+    assert teachers_of_other_settings(workspace, ["anna"], other, seed=0) == ["anna"]
 
 
 def test_finished_teachers_are_skipped(workspace: Workspace, recipe: Recipe) -> None:

@@ -249,13 +249,21 @@ def test_only_teachers_that_may_speak_give_words(tmp_path: Path, vocabulary: Voc
         make_labeller(workspace, cards, heard, new, [], own, student)
 
 
-def test_a_student_who_would_never_be_asked_is_no_one_to_wait_for(tmp_path: Path, vocabulary: Vocabulary) -> None:
-    late = RECIPE.model_copy(update={"pseudo_labels": RECIPE.pseudo_labels.model_copy(update={"student_from": 0.9})})
+def test_a_student_who_is_never_asked_is_said_to_be_waited_for(
+    tmp_path: Path, vocabulary: Vocabulary, capsys: pytest.CaptureFixture[str]
+) -> None:
+    late = RECIPE.pseudo_labels.model_copy(update={"student_from": 0.9})
+    started = late.model_copy(update={"from_start": True})
     workspace = make(tmp_path, vocabulary)
-    with pytest.raises(ConfigError, match=r"begins at 90 % of the training or later: of 2 epochs none does"):
-        fit(workspace, "decoder-kd", ADAPTED, recipe=late)
-    started = late.pseudo_labels.model_copy(update={"from_start": True})
-    assert fit(workspace, "decoder-kd", ADAPTED, recipe=late.model_copy(update={"pseudo_labels": started})).is_finished
+    cards = [read_teacher_card(workspace.teacher_dir(name)) for name in ("anna", "bert")]
+    new = [replace(u, text="") for u in workspace.utterances if u.speaker == "carl"]
+    student = TinyStudents().build_student(RECIPE.student, vocabulary, 0)
+    for config, is_said in ((RECIPE.pseudo_labels, False), (late, True), (started, False)):
+        recipe = RECIPE.model_copy(update={"pseudo_labels": config})
+        make_labeller(workspace, cards, [], new, [], recipe, student)
+        said = " ".join(capsys.readouterr().err.split())
+        assert (f"nothing is learnt from {len(new)} recordings" in said) == is_said
+        assert ("begins at 90 % of the training or later, and of 2 none does" in said) == is_said
 
 
 def test_that_few_recordings_are_not_balanced_is_said(

@@ -16,12 +16,13 @@ from kdspeech.files import read_json, write_json
 from kdspeech.folds import Provenance
 from kdspeech.lexicon import Lexicon
 from kdspeech.model_folders.checkpoints import load_checkpoint
-from kdspeech.model_folders.runs import RunFolder, load_student
+from kdspeech.model_folders.runs import RunFolder, differences, load_student
+from kdspeech.recipe_file import load_recipe
 from kdspeech.targets.target_set import Target, TargetSet
 from kdspeech.training.averaging import WeightAverage
 from kdspeech.training.batches import Collator
 from kdspeech.training.recordings import AudioCache, Draw, Item, UtteranceDataset
-from kdspeech.training.train import train
+from kdspeech.training.train import run_config, train
 from kdspeech.training.validation import Validation
 from kdspeech.utterance import write_manifest
 from kdspeech.vocabulary import Vocabulary
@@ -94,6 +95,15 @@ def test_other_settings_are_refused_by_name(workspace: Workspace) -> None:
     fit(workspace)
     with pytest.raises(RunError, match=r"stages\.0\.epochs was 2, now 5.*--force"):
         fit(workspace, recipe=tiny_recipe([{"epochs": 5}]))
+
+
+@pytest.mark.parametrize(("mode", "decides"), [("labels", False), ("decoder-kd", False), ("ctc-kd", True)])
+def test_how_frames_are_compared_decides_only_who_compares_them(workspace: Workspace, mode: Any, decides: bool) -> None:
+    rigid, delayed = (
+        run_config(workspace, "carl", mode, load_recipe("conformer_xs_from_speechbrain", overrides), [], seed=0)
+        for overrides in (("training.frame_kl=null",), ("training.frame_kl.delay=2",))
+    )
+    assert (differences(rigid, delayed) != []) == decides
 
 
 class Killed(BaseException):
