@@ -157,7 +157,8 @@ def test_two_systems_are_not_pooled_as_seeds(tmp_path: Path) -> None:
         other = results(tmp_path / "other.json", seed=1, **{name: value})
         with pytest.raises(KdspeechError, match=r"0\.json is of labels of recipe r by ctc.*these are 2 systems"):
             compare([whole, other], [whole])
-    for number, settings in enumerate(({"lr": 1, "delay": None}, {"lr": 1}, {"lr": 2})):
+    configs: tuple[dict[str, object], ...] = ({"lr": 1, "delay": None}, {"lr": 1}, {"lr": 2})
+    for number, settings in enumerate(configs):
         run = tmp_path / f"seed{number}"
         write_json(run / "config.json", {"held_out": "s0", "seed": number, "inputs": {"x": number}, **settings})
         results(run / "0.json", seed=number)

@@ -170,7 +170,7 @@ def test_where_no_word_fits_nothing_is_learnt(config: PseudoLabelConfig) -> None
     """Balanced or not: neither a word that fits nowhere, nor any into a recording that holds none."""
     heard = {name: log(0.8, 0.1, 0.1) for name in "abc"}
     fits = {"a": [False, True, True], "b": [False, True, True], "c": [False, False, False]}
-    labels = labeller(heard, config, **fits).label(None, 0.0)
+    labels = labeller(heard, config, UNIFORM, **fits).label(None, 0.0)
     assert "one" not in {labels["a"].text, labels["b"].text}
     assert labels["a"].weight >= 0.5
     assert labels["c"].weight == 0.0
