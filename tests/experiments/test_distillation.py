@@ -15,11 +15,21 @@ from tests.learners import tiny_recipe
 from tests.scripts import load_script, run_script
 
 LEXICON = Lexicon(("one", "two", "six"))
+RECIPE = tiny_recipe([{"epochs": 1}])
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
     return load_script("distillation")
+
+
+def taught(root: Path, vocabulary: Vocabulary) -> Workspace:
+    """Every speaker has a teacher, who has scored all recordings."""
+    workspace = make_workspace(root, LEXICON, vocabulary)
+    for speaker in workspace.speakers:
+        add_teacher(workspace, speaker)
+    dump_teachers(workspace, ["all"], recipe=RECIPE, teachers=FakeTeachers(), jobs=1)
+    return workspace
 
 
 def test_claims_name_systems_that_exist(script: ModuleType) -> None:
@@ -45,13 +55,9 @@ def test_the_vote_and_a_student_are_compared_on_the_same_utterances(
     script: ModuleType, tmp_path: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fake teachers hear everything, the fake students not carl: the vote is ahead by 100 points with carl held out."""
-    workspace = make_workspace(tmp_path, LEXICON, vocabulary)
-    recipe = tiny_recipe([{"epochs": 1}])
-    for speaker in workspace.speakers:
-        add_teacher(workspace, speaker)
-    dump_teachers(workspace, ["all"], recipe=recipe, teachers=FakeTeachers(), jobs=1)
+    workspace = taught(tmp_path, vocabulary)
     monkeypatch.setattr(script, "students", FakeStudents(LEXICON, deaf_to=(2,)))
-    script.run(workspace, recipe, "decoder-kd", ["anna", "carl"], [0], ["labels", "decoder-kd"], jobs=1)
+    script.run(workspace, RECIPE, "decoder-kd", ["anna", "carl"], [0], ["labels", "decoder-kd"], jobs=1)
     found = json.loads((workspace.reports_dir / "distillation.json").read_text())
     assert found["macro"]["labels"]["lexicon"] == [50.0]
     against_vote = next(row for row in found["claims"] if row["claim"].startswith("one inductive student"))
@@ -67,14 +73,10 @@ def test_the_vote_and_a_student_are_compared_on_the_same_utterances(
 def test_without_a_closed_word_list_nothing_is_claimed_by_lexicon(
     script: ModuleType, tmp_path: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace = make_workspace(tmp_path, LEXICON, vocabulary)
-    recipe = tiny_recipe([{"epochs": 1}])
-    for speaker in workspace.speakers:
-        add_teacher(workspace, speaker)
-    dump_teachers(workspace, ["all"], recipe=recipe, teachers=FakeTeachers(), jobs=1)
+    workspace = taught(tmp_path, vocabulary)
     workspace.lexicon_path.unlink()
     monkeypatch.setattr(script, "students", FakeStudents(LEXICON))
-    script.run(Workspace(tmp_path), recipe, "decoder-kd", ["anna"], [0], ["labels", "decoder-kd"], jobs=1)
+    script.run(Workspace(tmp_path), RECIPE, "decoder-kd", ["anna"], [0], ["labels", "decoder-kd"], jobs=1)
     report = (workspace.reports_dir / "distillation.md").read_text()
     assert "| all labels + teachers - all labels | ctc | 0.0" in report
     assert "lexicon" not in report
