@@ -163,7 +163,7 @@ class Collator:
                 continue
             log_probs, mask = frame_rows(self._targets, utt_id)
             step = self._grid.rows_per_frame * item.pace
-            taken = frame_map(log_probs[:, self._vocabulary.blank_id], num_frames, step)
+            taken = frame_map(log_probs[:, -1], num_frames, step)  # the blank is the last column
             rows.append(torch.from_numpy(log_probs[taken]))
             masks.append(torch.from_numpy(mask[taken]))
             covered.append(self._targets[utt_id].counts)

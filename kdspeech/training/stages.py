@@ -19,14 +19,13 @@ def prepare_parts(student: Student, config: StageConfig) -> None:
     """Lets the stage's parts learn and freezes the others.
 
     Raises:
-        ConfigError: the student has no such part, or nothing would train.
+        ConfigError: the student has no such part.
     """
     parts = student.parts()
     unknown = [name for name in config.train if name not in parts]
-    if unknown or not config.train:
+    if unknown:
         raise ConfigError(
-            f"stage {config.name!r} trains {', '.join(config.train) or 'nothing'}; "
-            f"the student's parts are {', '.join(parts)}."
+            f"stage {config.name!r} trains {', '.join(unknown)}; the student's parts are {', '.join(parts)}."
         )
     for name, part in parts.items():
         part.requires_grad_(name in config.train)

@@ -98,7 +98,7 @@ def test_a_recipe_extends_a_shipped_one(tmp_path: Path) -> None:
 
 def test_a_recipe_extends_a_file_beside_it_and_lists_take_the_others_place(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(f"extends: {_SMALL}\nanchors: {{rate: 0.5}}\ntraining: {{batch_size: 7}}\n")
-    stage = "{name: short, train: [decoder], epochs: 1, learning_rate: 0.1, losses: {labels: {ctc: 1}}}"
+    stage = "{name: short, train: [decoder], epochs: 1, learning_rate: 0.1, losses: {labels: {cross_entropy: 1}}}"
     (tmp_path / "mine.yaml").write_text(
         f"extends: base.yaml\ntraining: {{gradient_clip: '${{anchors.rate}}'}}\nstages: [{stage}]\n"
     )
