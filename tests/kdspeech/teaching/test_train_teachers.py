@@ -175,7 +175,7 @@ def test_users_own_teacher_is_kept_until_forced(workspace: Workspace, family: Do
     assert read_teacher_card(workspace.teacher_dir("bob")).source == "bob.nemo"
     train_teachers(workspace, ["bob"], recipe=recipe, teachers=family, jobs=1, force=True)
     assert read_teacher_card(workspace.teacher_dir("bob")).source == "."
-    with pytest.raises(TeacherError, match=r"bob holds a finished teacher \(speechbrain\). Give --force to put b2.nemo"):
+    with pytest.raises(TeacherError, match=r"bob holds a finished teacher \(speechbrain\). Give --force to put b2"):
         train_teachers(workspace, [], recipe=recipe, teachers=family, external={"bob": "b2.nemo"}, jobs=1)
 
 
