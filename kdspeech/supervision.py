@@ -1,6 +1,5 @@
 """What a run may read and hear: how many transcripts, and which audio beside the training recordings."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Any
 
 from kdspeech.choices import Mode
 from kdspeech.errors import ConfigError
+from kdspeech.files import sha256_of_text
 from kdspeech.utterance import Utterance
 
 
@@ -53,7 +53,7 @@ class Supervision:
         by_speaker: dict[str, dict[str, str]] = {}  # speaker -> production -> its place in the draw
         for utterance in utterances:
             production = _production(utterance)
-            by_speaker.setdefault(utterance.speaker, {})[production] = _digest(seed, production)
+            by_speaker.setdefault(utterance.speaker, {})[production] = sha256_of_text(f"{seed} {production}")
         drawn: set[str] = set()
         for places in by_speaker.values():
             drawn.update(sorted(places, key=places.__getitem__)[: round(self.label_share * len(places))])
@@ -84,7 +84,7 @@ def settings_sha256(config: Mapping[str, Any]) -> str:
     none and one that is not there are the same.
     """
     shared = {name: value for name, value in config.items() if name not in _OF_ONE_RUN}
-    return hashlib.sha256(json.dumps(_given(shared), sort_keys=True).encode()).hexdigest()
+    return sha256_of_text(json.dumps(_given(shared), sort_keys=True))
 
 
 def train_command(held_out: str | None, mode: Mode | None, supervision: Supervision, seed: int | None) -> str:
@@ -101,7 +101,3 @@ def _given(settings: Any) -> Any:
 
 def _production(utterance: Utterance) -> str:
     return utterance.production_id or utterance.utt_id
-
-
-def _digest(seed: int, production: str) -> str:
-    return hashlib.sha256(f"{seed} {production}".encode()).hexdigest()
