@@ -52,12 +52,12 @@ class Supervision:
             return list(utterances)
         by_speaker: dict[str, dict[str, str]] = {}  # speaker -> production -> its place in the draw
         for utterance in utterances:
-            production = _production(utterance)
-            by_speaker.setdefault(utterance.speaker, {})[production] = sha256_of_text(f"{seed} {production}")
+            place = sha256_of_text(f"{seed} {utterance.production}")
+            by_speaker.setdefault(utterance.speaker, {})[utterance.production] = place
         drawn: set[str] = set()
         for places in by_speaker.values():
             drawn.update(sorted(places, key=places.__getitem__)[: round(self.label_share * len(places))])
-        return [u for u in utterances if _production(u) in drawn]
+        return [u for u in utterances if u.production in drawn]
 
 
 ALL_LABELS = Supervision()
@@ -97,7 +97,3 @@ def _given(settings: Any) -> Any:
     if isinstance(settings, Mapping):
         return {name: _given(value) for name, value in settings.items() if value is not None}
     return [_given(value) for value in settings] if isinstance(settings, list | tuple) else settings
-
-
-def _production(utterance: Utterance) -> str:
-    return utterance.production_id or utterance.utt_id

@@ -29,6 +29,11 @@ class Utterance:
     band: str = ""  # intelligibility band of the speaker
     audio_sha256: str = ""  # of the file's bytes; finds one recording under two names
 
+    @property
+    def production(self) -> str:
+        """The act of speaking; a recording of which nobody says it is one by itself."""
+        return self.production_id or self.utt_id
+
 
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
     """Writes a manifest atomically, one JSON object a line."""

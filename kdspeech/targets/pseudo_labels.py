@@ -262,4 +262,4 @@ class PseudoLabeller:
 
 def _num_productions(utterances: Sequence[Utterance]) -> int:
     """Several microphones hear one act of speaking, and one word."""
-    return len({u.production_id or u.utt_id for u in utterances})
+    return len({u.production for u in utterances})
