@@ -1,5 +1,6 @@
 """References and hypotheses of two files, joined by utterance id: nothing is dropped, what does not fit is named."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -66,10 +67,11 @@ def _own_names(reference: Transcripts, hypothesis: Transcripts) -> Mapping[str, 
     """Hypothesis id -> the reference's id of the same recording, where ids alone do not say it."""
     if not hypothesis.ids_from_audio or reference.audio is None or hypothesis.audio is None:
         return {}
-    by_path = {path: utt_id for utt_id, path in zip(reference.texts, reference.audio, strict=True) if path}
-    return {
-        name: by_path[path] for name, path in zip(hypothesis.texts, hypothesis.audio, strict=True) if path in by_path
+    by_path = {
+        os.path.abspath(path): utt_id for utt_id, path in zip(reference.texts, reference.audio, strict=True) if path
     }
+    paths = map(os.path.abspath, hypothesis.audio)
+    return {name: by_path[path] for name, path in zip(hypothesis.texts, paths, strict=True) if path in by_path}
 
 
 def listed(utt_ids: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from kdspeech.errors import KdspeechError
 from kdspeech.scoring.edits import count_edits
+from kdspeech.scoring.joining import listed
 from kdspeech.scoring.normalise import normalise
 
 __all__ = ["Scores", "normalise", "score_answers", "score_groups", "score_pairs", "score_texts"]
@@ -183,10 +184,5 @@ def _check_same_ids(references: Mapping[str, str], hypotheses: Mapping[str, str]
     if missing or extra:
         raise KdspeechError(
             f"references and hypotheses are not of the same {len(references)} utterances: "
-            f"{_listed(missing)} without hypothesis, {_listed(extra)} without reference. Decode the whole set again."
+            f"{listed(missing)} without hypothesis, {listed(extra)} without reference. Decode the whole set again."
         )
-
-
-def _listed(utt_ids: Iterable[str]) -> str:
-    ids = list(utt_ids)
-    return f"{len(ids)} ({', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''})" if ids else "none"

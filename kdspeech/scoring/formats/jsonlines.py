@@ -1,6 +1,7 @@
 """JSON Lines: this project's manifests, NeMo's manifests with predictions, and anything else with an id and a text.
 
 A field of HYPOTHESIS_NAMES is the hypothesis, and then one of REFERENCE_NAMES the reference; `text` alone is the text.
+All lines hold both, or all hold one: a reference must not stand in for a hypothesis that is not there.
 """
 
 import codecs
@@ -39,6 +40,13 @@ class _Fields(NamedTuple):
     audio: str
     details: tuple[str, ...]  # in the order of DETAILS
 
+    @property
+    def texts(self) -> str:
+        """What the texts are, for people."""
+        if self.reference:
+            return "a hypothesis and a reference"
+        return "a hypothesis alone" if self.text in HYPOTHESIS_NAMES else "a reference alone"
+
 
 def _read(path: Path) -> Iterator[Row]:
     fields_of: dict[tuple[str, ...], _Fields] = {}  # by the names that an object has: mostly the same in all lines
@@ -47,6 +55,9 @@ def _read(path: Path) -> Iterator[Row]:
         fields = fields_of.get(names)
         if fields is None:
             fields = fields_of[names] = _fields(path, number, names)
+            if fields.texts != next(iter(fields_of.values())).texts:
+                found = f"{fields.texts} among {', '.join(names)}, other than the lines before"
+                raise fault(path, number, found, "a hypothesis in every line or in none, and so for references")
         utt_id, text = str(line[fields.utt_id]) if fields.utt_id else "", line[fields.text]
         reference = line[fields.reference] if fields.reference else None
         confidence = line[fields.confidence] if fields.confidence else None
@@ -59,7 +70,7 @@ def _read(path: Path) -> Iterator[Row]:
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line numbers and objects, without the fields that are null."""
+    """Line numbers and objects, without the fields that are null, but for the hypothesis: nothing was heard."""
     decode = msgspec.json.Decoder(dict[str, Any]).decode
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -70,7 +81,11 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise fault(path, number, f"not such an object ({error})", _EXPECTED) from error
             if None in found.values():
-                found = {name: value for name, value in found.items() if value is not None}
+                found = {
+                    name: "" if value is None else value
+                    for name, value in found.items()
+                    if value is not None or name in HYPOTHESIS_NAMES
+                }
             yield number, found
 
 

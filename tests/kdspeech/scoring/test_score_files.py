@@ -123,6 +123,19 @@ def test_recordings_are_found_by_their_paths(manifest: Path, tmp_path: Path) -> 
     assert (report.total.correct, len(report.missing), report.extra) == (1, 3, ())
 
 
+def test_paths_from_here_are_those_of_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids that no file name tells: a hypothesis names its recording by a path from where it was heard."""
+    monkeypatch.chdir(tmp_path)
+    recording = tmp_path / "recordings" / "F02" / "one" / "1.wav"
+    write_manifest(
+        tmp_path / "manifest.jsonl", [Utterance("F02_one_1", str(recording), 1.0, "one", "F02", "test", "p")]
+    )
+    heard = {"audio_filepath": "recordings/F02/one/1.wav", "pred_text": "one"}
+    (tmp_path / "heard.jsonl").write_text(json.dumps(heard) + "\n")
+    report = score(tmp_path / "manifest.jsonl", [tmp_path / "heard.jsonl"])
+    assert (report.total.correct, report.missing, report.extra) == (1, (), ())
+
+
 def test_some_speakers_and_several_folds(manifest: Path, tmp_path: Path) -> None:
     (tmp_path / "fold1").write_text("F02_1_M5 two\nF02_1_M6 two\nF02_2_M5 x ray\nF02_2_M6 x ray\n")
     (tmp_path / "fold2").write_text("M05_1_M5 one\n")

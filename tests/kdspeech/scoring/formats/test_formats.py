@@ -122,6 +122,13 @@ def test_nemo_predictions_hold_both_texts_and_name_recordings(tmp_path: Path) ->
     assert found.detail("speaker") == {"a1": "a", "b1": "b"}
 
 
+def test_a_hypothesis_that_is_null_is_empty_and_not_the_reference(tmp_path: Path) -> None:
+    rows = [{"utt_id": "a", "text": "one", "pred_text": "one"}, {"utt_id": "b", "text": "two", "pred_text": None}]
+    found = read_transcripts(write(tmp_path, "".join(json.dumps(row) + "\n" for row in rows)))
+    assert dict(found.texts) == {"a": "one", "b": ""}
+    assert dict(found.reference_texts) == {"a": "one", "b": "two"}
+
+
 def test_recordings_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
     rows = [{"audio_filepath": f"/{folder}/1.wav", "pred_text": folder} for folder in "ab"]
     found = read_transcripts(write(tmp_path, "".join(json.dumps(row) + "\n" for row in rows)))
@@ -176,6 +183,12 @@ def test_an_id_that_stands_twice_is_named_with_both_lines(tmp_path: Path, name: 
         ('{"text": "one"}\n', "line 1: no utterance id among text"),
         ('{"utt_id": "a", "text": "one"}\n{"audio_filepath": "/b.wav", "text": "one"}\n', "line 2: no utterance id"),
         ('{"utt_id": "a", "hyp": "one", "confidence": "high"}\n', "line 1: confidence 'high'"),
+        (
+            '{"id": "a", "text": "b", "hyp": "c"}\n{"id": "b", "text": "b"}\n',
+            "line 2: a reference alone among id, text",
+        ),
+        ('{"id": "a", "text": "b", "hyp": "c"}\n{"id": "b", "hyp": "b"}\n', "line 2: a hypothesis alone among id, hyp"),
+        ('{"id": "a", "hyp": "b"}\n{"id": "b", "text": "b"}\n', "line 2: a reference alone among id, text, other than"),
         ("utt_id,text\na,one\nb,two,three\n", "line 3: 3 cells under 2 headings"),
         ("utt_id,text,confidence\na,one,high\n", "line 2: confidence 'high'"),
         ("a\tone\nb two\n", "line 2: 'b two' has 0 tabs"),
