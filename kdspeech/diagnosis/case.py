@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from kdspeech.choices import DEFAULT_CHECKPOINT, DecodeMode
 from kdspeech.config import Recipe
@@ -80,16 +80,18 @@ class Case:
     @cached_property
     def has_decoder(self) -> bool:
         """True if a stage trains the decoder on a loss that reaches it."""
-        return "decoder" in self._heads
+        return "decoder" in self.heads
 
     @cached_property
-    def _heads(self) -> frozenset[Head]:
-        return taught_heads(of_run(self.config))
+    def heads(self) -> tuple[Head, ...]:
+        """Those that some loss of the run reaches."""
+        taught = taught_heads(of_run(self.config))
+        return tuple(head for head in get_args(Head) if head in taught)
 
     @property
     def decode_modes(self) -> tuple[DecodeMode, ...]:
         """Those of a table whose heads were taught; the closed lexicon where there is one."""
-        return tuple(mode for mode in self.workspace.table_modes if not untaught(mode, self._heads))
+        return tuple(mode for mode in self.workspace.table_modes if not untaught(mode, self.heads))
 
     @cached_property
     def targets(self) -> TargetSet | None:

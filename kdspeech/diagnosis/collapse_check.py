@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from kdspeech.diagnosis.case import Case, Split, spread
 from kdspeech.diagnosis.finding import Finding, skipped
+from kdspeech.heads import Head
 from kdspeech.hypothesis import Hypothesis
 from kdspeech.scoring.normalise import normalise
 
 CHECK = "collapse"
-Head = Literal["ctc", "decoder"]
 _EMPTY = 0.5  # share of empty hypotheses
 _ONE_TEXT, _TIMES_COMMONER = 0.5, 3.0  # share of the commonest hypothesis, and against the commonest reference
 _RUNAWAYS, _SOME_RUNAWAYS = 0.2, 0.05  # share of hypotheses longer than any reference
@@ -72,8 +72,7 @@ def check_collapse(case: Case) -> Finding:
     if not case.has_checkpoint:
         return skipped(CHECK, "the run has not finished an epoch")
     longest = max(len(case.workspace.vocabulary.encode(u.text)) for u in case.workspace.utterances)
-    heads: tuple[Head, ...] = ("ctc", "decoder") if case.has_decoder else ("ctc",)
-    spoken = [_look(case, split, head, longest) for split in ("train", "valid", "held-out") for head in heads]
+    spoken = [_look(case, split, head, longest) for split in ("train", "valid", "held-out") for head in case.heads]
     numbers = {f"{s.split}, {s.head}": _numbers(s) for s in spoken}
     included = [s for s in spoken if s.split != "held-out"]
     collapsed = [s for s in included if s.cause]

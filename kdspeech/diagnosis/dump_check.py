@@ -41,6 +41,11 @@ class _ShardReading:
         return self.teacher == self.speaker
 
     @property
+    def tells_own(self) -> bool:
+        """Whether it tells how well the teacher understands its own speaker: on what it was not trained on."""
+        return self.own and self.unheard > 0
+
+    @property
     def is_shuffled(self) -> bool:
         """By their lengths and texts; by the texts alone only where the teacher should know the speaker."""
         if self.lengths_related is not None:
@@ -73,11 +78,16 @@ def check_dumps(case: Case) -> Finding:
             numbers=numbers,
             samples=worst.samples,
         )
-    own = [r for r in readings if r.own]
+    own = [r for r in readings if r.tells_own]
     least = case.recipe.dump.min_own_wra
     weak = [r for r in own if r.wra < least]
     if not weak:
         meaning = "Every teacher understands its own speaker, and its rows stand at their utterances."
+        if untold := sorted({r.teacher for r in readings} - {r.teacher for r in own}):
+            meaning = (
+                "Rows stand at their utterances. Not known whether these teachers understand their own speaker, as "
+                f"they were trained on all of its recordings, or have no rows of it: {', '.join(untold)}."
+            )
         return Finding(CHECK, "ok", evidence, meaning, numbers=numbers)
     sound = {r.teacher for r in own} - {r.teacher for r in weak}
     half = {r.teacher for r in own if r.wra >= least} - sound
@@ -100,7 +110,7 @@ def check_dumps(case: Case) -> Finding:
 
 def _line(readings: Sequence[_ShardReading]) -> str:
     kinds = dict.fromkeys(r.kind for r in readings)
-    own = [f"{_range([r.wra for r in readings if r.own and r.kind == kind])} {kind}" for kind in kinds]
+    own = [f"{_range([r.wra for r in readings if r.tells_own and r.kind == kind])} {kind}" for kind in kinds]
     others = [f"{_range([r.wra for r in readings if not r.own and r.kind == kind])} {kind}" for kind in kinds]
     return f"own speaker {', '.join(own)}; others {', '.join(others)}"
 
@@ -163,7 +173,7 @@ def _numbers(readings: Sequence[_ShardReading]) -> dict[str, Any]:
     numbers: dict[str, Any] = {}
     for r in readings:
         numbers.setdefault(r.kind, {}).setdefault(r.teacher, {})[r.speaker] = {
-            "wra": round(r.wra, 2),
+            "wra": round(r.wra, 2) if r.unheard else None,
             "unheard_utterances": r.unheard,
             "read": r.pairing.utterances,
             "right": r.pairing.right,

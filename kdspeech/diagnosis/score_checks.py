@@ -9,6 +9,7 @@ from kdspeech.diagnosis.finding import Finding, Verdict, skipped
 from kdspeech.evaluation.baselines import teacher_baselines
 from kdspeech.evaluation.evaluate import results_path
 from kdspeech.evaluation.results import EvaluationResult
+from kdspeech.heads import Head
 from kdspeech.scoring.score import Scores
 
 SPLIT_CHECK = "train, validation, held-out"
@@ -66,7 +67,8 @@ def check_held_out(case: Case) -> Finding:
     """A domain shift, or a broken training? By the better of the two heads, with the spread of the seeds that exist."""
     if not case.has_checkpoint:
         return skipped(HELD_OUT_CHECK, "the run has not finished an epoch")
-    (head, held_out), included = _best_head(case, "held-out"), _best_head(case, "valid")[1]
+    head, held_out = _best_head(case, "held-out")
+    included = case.scores("valid", head).wra
     band = next(name for bound, name in _BANDS if held_out >= bound)
     seeds = _seeds(case, head)
     teachers = _teachers(case)
@@ -105,9 +107,9 @@ def _counts(scores: Scores) -> dict[str, Any]:
     return {"wra": round(scores.wra, 2), "correct": scores.correct, "utterances": scores.utterances}
 
 
-def _best_head(case: Case, split: Split) -> tuple[DecodeMode, float]:
+def _best_head(case: Case, split: Split) -> tuple[Head, float]:
     """The head that is right more often, greedy, and its WRA (%); the closed lexicon helps, and is not counted."""
-    heads = {mode: case.scores(split, mode).wra for mode in case.decode_modes if mode != "lexicon"}
+    heads = {head: case.scores(split, head).wra for head in case.heads}
     best = max(heads, key=lambda mode: heads[mode])
     return best, heads[best]
 

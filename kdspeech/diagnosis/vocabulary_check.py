@@ -157,9 +157,8 @@ def _student_shift(case: Case, found: _Collected) -> None:
     """Would the student be right if its ids were moved by one?"""
     if not case.has_checkpoint:
         return
-    modes: tuple[DecodeMode, ...] = ("ctc", "decoder") if case.has_decoder else ("ctc",)
     references = {u.utt_id: u.text for u in case.utterances("train")}
-    for mode in modes:
+    for mode in case.heads:
         token_ids = {utt_id: hypothesis.token_ids for utt_id, hypothesis in case.hypotheses("train", mode).items()}
         wra_of_shift = partial(_wra_of_ids, case.student.vocabulary, references, token_ids)
         _judge(found, f"the student's {mode} output", wra_of_shift)

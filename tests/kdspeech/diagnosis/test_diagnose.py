@@ -160,6 +160,17 @@ def test_blank_collapse(workspace: Workspace) -> None:
     assert "the student says ''" in diagnosis.findings[6].samples[0]
 
 
+def test_a_head_that_nobody_taught_is_not_accused(untrained: Workspace) -> None:
+    """The CTC head of a run on cross entropy alone says what chance gave it."""
+    losses = {"decoder-kd": {"cross_entropy": 1.0}}
+    taught = recipe()
+    stages = tuple(stage.model_copy(update={"losses": losses}) for stage in taught.stages)
+    train(untrained, "carl", "decoder-kd", recipe=taught.model_copy(update={"stages": stages}), students=STUDENTS)
+    collapse = look(untrained).findings[6]
+    assert {name.split(", ")[1] for name in collapse.numbers} == {"decoder"}
+    assert collapse.verdict == "ok"
+
+
 def pad_with_blanks(rows: list[np.ndarray]) -> list[np.ndarray]:
     """Each recording scored with as much silence behind it."""
     width = rows[0].shape[1]
@@ -254,6 +265,15 @@ def test_the_recipe_says_when_a_teacher_is_broken(workspace: Workspace) -> None:
     path.write_text(path.read_text().replace("min_own_wra: 50.0", "min_own_wra: 100.5"))
     finding = look(workspace).findings[1]
     assert (finding.check, finding.cause) == ("teacher dumps", "teachers that do not decode")
+
+
+def test_teachers_trained_on_all_recordings_of_their_speaker_are_not_called_deaf(workspace: Workspace) -> None:
+    rows = [replace(u, split="train") if u.speaker == "anna" else u for u in workspace.utterances]
+    write_manifest(workspace.manifest_path, rows)
+    dumps = look(Workspace(workspace.root)).findings[1]
+    assert (dumps.verdict, dumps.numbers["ctc"]["anna"]["anna"]["wra"]) == ("ok", None)
+    assert "Not known whether these teachers understand their own speaker" in dumps.meaning
+    assert dumps.meaning.endswith("have no rows of it: anna.")
 
 
 def test_a_damaged_dump_is_a_finding(workspace: Workspace) -> None:
