@@ -52,11 +52,11 @@ def check_scores(
     for utterance, waveform, tokens, one in zip(utterances, waveforms, token_ids, scores, strict=True):
         where = f"{name}, utterance {utterance.utt_id!r}"
         if wanted & {"ctc", "word"}:
-            rows = _present(one.ctc_log_probs, where, "CTC log-probs (needed for the kinds ctc and word)")
+            rows = _present(one.ctc_log_probs, where, "CTC log-probs", "ctc and word", "[decoder,hypotheses]")
             _check_rows(rows, teacher.vocabulary.num_columns, f"{where}, CTC log-probs")
             _check_num_frames(rows, len(waveform) / SAMPLE_RATE / teacher.frame_shift_s, where)
         if "decoder" in wanted:
-            rows = _present(one.decoder_log_probs, where, "decoder log-probs")
+            rows = _present(one.decoder_log_probs, where, "decoder log-probs", "decoder", "[ctc,word,hypotheses]")
             _check_rows(rows, teacher.vocabulary.num_columns, f"{where}, decoder log-probs")
             if len(rows) != len(tokens) + 1:
                 raise TeacherError(
@@ -67,11 +67,11 @@ def check_scores(
             raise TeacherError(f"{where}: no hypotheses. Leave the kind out with --kinds.")
 
 
-def _present(rows: np.ndarray | None, where: str, what: str) -> np.ndarray:
+def _present(rows: np.ndarray | None, where: str, what: str, kinds: str, others: str) -> np.ndarray:
     if rows is None:
         raise TeacherError(
-            f"{where}: this teacher gives no {what}. Leave them out, for example with --kinds hypotheses, or choose a "
-            "teacher that has them."
+            f"{where}: this teacher gives no {what}, of which {kinds} are made. Leave them out in all commands that dump "
+            f"or train, with --set dump.kinds={others}, or choose a teacher that has them."
         )
     return rows
 

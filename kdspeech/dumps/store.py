@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdspeech.choices import Kind
+from kdspeech.choices import KINDS, Kind
 from kdspeech.dumps.shard import (
     PER_TOKEN_KINDS,
     Row,
@@ -64,9 +64,11 @@ class LogProbStore:
         """A shard's header and its payload's SHA-256, which identifies its content; the payload is not read.
 
         Raises:
-            StoreError: it is missing, with the command that makes it, or unreadable.
+            StoreError: it is missing or of other recordings, with the command that makes it, or unreadable.
         """
-        return read_header(self._existing(teacher_id, kind, speaker))
+        header, payload_sha256 = read_header(self._existing(teacher_id, kind, speaker))
+        self._check_recordings(header)
+        return header, payload_sha256
 
     def read(
         self,
@@ -127,7 +129,8 @@ class LogProbStore:
         if not path.exists():
             raise StoreError(
                 f"{path} does not exist: teacher {teacher_id} has not scored the recordings of {speaker} ({kind}). "
-                + _advice(teacher_id, [speaker])
+                f"{_advice(teacher_id, [speaker])} If it gives no {kind}, leave the kind out, here and before: "
+                f"--set dump.kinds=[{','.join(name for name in KINDS if name != kind)}]."
             )
         return path
 

@@ -48,7 +48,7 @@ def aggregate(
     details = _details(sources, recipe, temperatures)
     path = targets_path(workspace, recipe.name, held_out, details)
     ceiling_path = path.with_suffix(".ceiling.json")
-    if ceiling_path.exists() and not force:  # it is written last
+    if path.exists() and ceiling_path.exists() and not force:  # the ceiling is written last
         console.remark(f"targets are already in {path}; --force pools again.")
         targets = TargetSet.load(path)
         print_ceiling(Ceiling.from_dict(read_json(ceiling_path)))

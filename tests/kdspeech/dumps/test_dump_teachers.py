@@ -156,7 +156,7 @@ def test_shares_are_balanced_runs() -> None:
         (Behaviour(frame_shift_s=0.02, extra_frames=-15), r"15 frames, expected about 30"),
         (Behaviour(unnormalised=True), r"sum to 1 ± 1.7.*logits"),
         (Behaviour(not_finite=True), r"NaN or infinite"),
-        (Behaviour(has_ctc=False), r"gives no CTC log-probs.*--kinds hypotheses"),
+        (Behaviour(has_ctc=False), r"gives no CTC log-probs.*dump\.kinds=\[decoder,hypotheses\]"),
     ],
 )
 def test_a_teacher_that_breaks_its_contract(workspace: Workspace, behaviour: Behaviour, message: str) -> None:

@@ -200,6 +200,8 @@ def test_what_was_made_of_other_transcripts_is_refused(store: LogProbStore) -> N
     now = LogProbStore(store.root, {"bert": sha256_of_recordings(corrected)})
     with pytest.raises(StoreError, match=r"made before a recording or a transcript of bert changed.*--on bert"):
         now.read("anna", "ctc", UTTERANCES[1:])
+    with pytest.raises(StoreError, match=r"made before a recording or a transcript of bert changed"):
+        now.describe("anna", "ctc", "bert")
 
 
 def test_another_format_is_refused(store: LogProbStore) -> None:

@@ -11,13 +11,14 @@ import pytest
 from kdspeech.choices import Kind
 from kdspeech.dumps.dump_teachers import dump_teachers
 from kdspeech.dumps.store import LogProbStore
-from kdspeech.errors import ConfigError
+from kdspeech.errors import ConfigError, StoreError
 from kdspeech.files import read_json
 from kdspeech.model_folders.teacher_folder import read_teacher_card, teachers_of, write_teacher_card
 from kdspeech.targets.aggregate import aggregate, switched_targets
 from kdspeech.targets.pooled_targets import on_one_grid
 from kdspeech.targets.pooling import frame_mask, pool, temper
 from kdspeech.targets.speaking import Turns
+from kdspeech.utterance import write_manifest
 from kdspeech.workspace import Workspace
 from tests.doubles import Behaviour, FakeTeachers, add_teacher
 from tests.dumped import SPEAKERS, dump, recipe
@@ -223,6 +224,25 @@ def test_the_ceiling_is_printed_and_kept(workspace: Workspace, capsys: pytest.Ca
     table = capsys.readouterr().out
     assert "Teachers' ceiling without dora" in table
     assert "pooled words" in table
+
+
+def test_done_targets_of_other_transcripts_are_not_taken(workspace: Workspace) -> None:
+    """A student must not learn what teachers said when they were told another transcript."""
+    aggregate(workspace, "dora", recipe())
+    first = workspace.utterances[0]
+    corrected = replace(first, text="one" if first.text != "one" else "two")
+    write_manifest(workspace.manifest_path, [corrected, *workspace.utterances[1:]])
+    with pytest.raises(StoreError, match=f"a transcript of {first.speaker} changed in the manifest"):
+        aggregate(Workspace(workspace.root), "dora", recipe())
+
+
+def test_targets_that_were_deleted_are_made_again(workspace: Workspace) -> None:
+    aggregate(workspace, "dora", recipe())
+    (path,) = (workspace.targets_dir / "conformer_xs_from_speechbrain" / "dora").glob("*.safetensors")
+    content = path.read_bytes()
+    path.unlink()
+    aggregate(workspace, "dora", recipe())
+    assert path.read_bytes() == content
 
 
 def test_done_targets_are_taken_and_changed_ones_are_not(
