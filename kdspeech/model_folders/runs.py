@@ -152,9 +152,18 @@ class RunFolder:
         write_json(self.done_path, {**summary, "finished": datetime.now(UTC).isoformat(timespec="seconds")})
 
     def clear(self) -> None:
-        """Removes the run, its marker first, so that it never looks finished while it goes."""
-        self.done_path.unlink(missing_ok=True)
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Removes the run: its marker first, so that it never looks finished meanwhile, then what could be continued.
+
+        Raises:
+            RunError: something cannot be removed.
+        """
+        try:
+            self.done_path.unlink(missing_ok=True)
+            for folder in (self.checkpoints_dir, self.path):
+                if folder.exists():
+                    shutil.rmtree(folder)
+        except OSError as error:
+            raise RunError(f"cannot remove {error.filename}: {error.strerror}. Remove it, and try again.") from error
 
 
 def differences(old: Any, new: Any, key: str = "") -> list[str]:

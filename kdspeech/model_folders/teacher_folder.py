@@ -75,13 +75,14 @@ def temporary_folder(folder: Path) -> Path:
 def replacing_folder(folder: Path) -> Iterator[Path]:
     """Yields an empty folder beside `folder`; puts it in its place if the block succeeds, else removes it.
 
-    A folder left over from a killed run is emptied first.
+    What a killed run left over is cleared first; where it was killed between two renames, the old folder comes back.
 
     Raises:
         KdspeechError: the folder cannot be made or written.
     """
     temporary, old = temporary_folder(folder), folder.parent / f".{folder.name}.old"
     try:
+        _come_back(old, folder)
         for leftover in (temporary, old):
             shutil.rmtree(leftover, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -97,5 +98,11 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise KdspeechError(f"cannot write {folder}: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        _come_back(old, folder)  # if nothing took its place
+        for done in (temporary, old):
+            shutil.rmtree(done, ignore_errors=True)
+
+
+def _come_back(old: Path, folder: Path) -> None:
+    if old.exists() and not folder.exists():
+        os.replace(old, folder)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from kdspeech import console
 from kdspeech.choices import NEMO, PRETRAINED
@@ -176,16 +177,26 @@ def _common_start(
         return start
     if config.backend == NEMO and not isinstance(teachers, AllTeachers):
         raise ConfigError("teachers of backend nemo are students: give train_teachers the `students`, too.")
-    with replacing_folder(initial) as made:
+    with TemporaryDirectory() as place:
+        made = Path(place) / initial.name
         if initial.exists() and not force:
-            shutil.copytree(initial, made, dirs_exist_ok=True)  # kept as it is, if it is of these settings
+            shutil.copytree(initial, made)  # stays as it is, if it is of these settings
         if isinstance(teachers, AllTeachers) and config.backend == NEMO:
             student = resolve_encoder(workspace, recipe.student)
             make_common_start(made, student, workspace.vocabulary, teachers.students, seed)
         else:
             teachers.train_initial(config, workspace.vocabulary, made, seed)
         check(made)
+        if not _is_untouched_copy(made, initial):
+            with replacing_folder(initial) as new:
+                shutil.copytree(made, new, dirs_exist_ok=True)
     return initial
+
+
+def _is_untouched_copy(made: Path, initial: Path) -> bool:
+    """By the time of the card, which is written last."""
+    cards = made / CARD_NAME, initial / CARD_NAME
+    return all(card.exists() for card in cards) and len({card.stat().st_mtime_ns for card in cards}) == 1
 
 
 def _epochs_done(folder: Path, started: float) -> int:

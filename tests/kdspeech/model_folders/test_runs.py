@@ -1,6 +1,7 @@
 """Run folders: same or other settings, which run is the newest, where the code came from."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,42 @@ def test_settings_decide_whether_a_run_is_the_same(tmp_path: Path, vocabulary: V
     assert "speeds" not in message
     run.clear()
     assert not run.exists_with(other)
+
+
+def test_a_run_that_is_killed_while_it_is_cleared_cannot_be_continued(
+    tmp_path: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a run of new settings would go on from the old weights."""
+    run = RunFolder(tmp_path / "run")
+    begin(run, {"mode": "labels"}, vocabulary)
+    run.finish({})
+
+    def killed(path: Path) -> None:
+        if path == run.path:
+            raise KeyboardInterrupt
+        remove(path)
+
+    remove = shutil.rmtree
+    monkeypatch.setattr("kdspeech.model_folders.runs.shutil.rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run.clear()
+    assert run.config_path.exists()
+    assert not run.is_finished
+    assert not run.checkpoints_dir.exists()
+
+
+def test_what_cannot_be_removed_is_named(
+    tmp_path: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    begin(run, {"mode": "labels"}, vocabulary)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("kdspeech.model_folders.runs.shutil.rmtree", refuse)
+    with pytest.raises(RunError, match=r"cannot remove .*run/checkpoints: Permission denied"):
+        run.clear()
 
 
 def test_a_run_without_an_epoch_may_begin_anew(tmp_path: Path, vocabulary: Vocabulary) -> None:

@@ -1,5 +1,6 @@
 """`train_teachers` with a family of doubles: who is trained on what, what is skipped, what is left after a failure."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -223,6 +224,42 @@ def test_replacing_a_folder_is_all_or_nothing(tmp_path: Path) -> None:
         fill("third", divisor=0)
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["second"]
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_a_folder_that_nothing_replaced_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second rename fails, or the process is killed before it: the old folder is the only whole one."""
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "first").touch()
+
+    def fail(source: Path, target: Path) -> None:
+        if source.name == ".made.new":
+            raise FileNotFoundError(2, "No such file or directory")
+        rename(source, target)
+
+    rename = os.replace
+    with monkeypatch.context() as patch:
+        patch.setattr("kdspeech.model_folders.teacher_folder.os.replace", fail)
+        with (
+            pytest.raises(KdspeechError, match=r"cannot write .*made: No such file"),
+            replacing_folder(tmp_path / "made"),
+        ):
+            pass
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["first"]
+
+    os.replace(tmp_path / "made", tmp_path / ".made.old")  # as a kill would leave it
+    with pytest.raises(ZeroDivisionError), replacing_folder(tmp_path / "made"):
+        raise ZeroDivisionError
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["first"]
+
+
+def test_a_start_of_the_same_settings_is_not_touched(
+    workspace: Workspace, family: DoubleFamily, recipe: Recipe
+) -> None:
+    """Jobs of several speakers may ask for it at the same time."""
+    train_teachers(workspace, ["ann"], recipe=recipe, teachers=family, jobs=1)
+    folder = workspace.initial_teacher_dir.stat().st_ino
+    train_teachers(workspace, ["bob"], recipe=recipe, teachers=family, jobs=1)
+    assert workspace.initial_teacher_dir.stat().st_ino == folder
 
 
 def test_a_pretrained_start_takes_the_place_of_random_weights(
