@@ -15,6 +15,7 @@ SAMPLE_RATE = 16_000  # Hz; every waveform in this project
 WINDOW_STRIDE_S = 0.01  # seconds between two feature frames
 WINDOW_SIZE_S = 0.025  # seconds under one feature window
 SAMPLES_PER_FEATURE_FRAME = 160  # SAMPLE_RATE x WINDOW_STRIDE_S
+_STREAMED = 0x7FFF0000  # bytes that a WAV header promises, or more, where it was written before the recording's end
 _BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}  # by libsndfile's names
 
 
@@ -35,6 +36,11 @@ class Recording:
     def num_samples(self) -> int:
         """Length of `load_audio`'s waveform, N samples at SAMPLE_RATE, without resampling: soxr rounds half up."""
         return (2 * len(self.samples) * SAMPLE_RATE + self.rate) // (2 * self.rate)
+
+
+def resample_to_speed(waveform: np.ndarray, speed: float) -> np.ndarray:
+    """[N] -> [N / speed]: at 1.1 shorter and higher, as from a smaller head."""
+    return np.asarray(soxr.resample(waveform, SAMPLE_RATE * speed, SAMPLE_RATE, quality="HQ"))
 
 
 def load_audio(path: str | Path) -> np.ndarray:
@@ -134,7 +140,7 @@ def _wav_is_cut_short(file: BinaryIO) -> bool:
         chunk = file.read(8)
         length = int.from_bytes(chunk[4:8], "little")
         if chunk[:4] == b"data":
-            streamed = length in (0, 0xFFFFFFFF)  # length unknown when the header was written
+            streamed = length == 0 or length >= _STREAMED
             return not streamed and position + 8 + length > size
         position += 8 + length + length % 2
     return False

@@ -7,11 +7,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import soxr
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from kdspeech.audio import SAMPLE_RATE, SAMPLES_PER_FEATURE_FRAME, load_audio
+from kdspeech.audio import SAMPLE_RATE, SAMPLES_PER_FEATURE_FRAME, load_audio, resample_to_speed
 from kdspeech.errors import TeacherError
 from kdspeech.losses import frames_needed
 from kdspeech.utterance import Utterance
@@ -69,7 +68,7 @@ def load_examples(
                 f"teacher {speaker}: {utterance.utt_id} ({len(recording) / SAMPLE_RATE:.3f} s) has {num_frames} "
                 f"encoder frames, its transcript needs {needed} under CTC. Leave it out or --set teacher.subsampling=2."
             )
-        copies = [soxr.resample(recording, SAMPLE_RATE * speed, SAMPLE_RATE) for speed in speeds]
+        copies = [resample_to_speed(recording, speed) for speed in speeds]
         usable = [copy for copy in copies if num_encoder_frames(len(copy), subsampling) >= needed] or [recording]
         examples.append(Example(utterance.utt_id, tuple(torch.from_numpy(w) for w in usable), token_ids))
     return examples

@@ -7,10 +7,9 @@ Shapes: N samples, F frequencies.
 """
 
 import numpy as np
-import soxr
 from scipy.fft import next_fast_len
 
-from kdspeech.audio import SAMPLE_RATE
+from kdspeech.audio import SAMPLE_RATE, resample_to_speed
 from kdspeech.config import ChannelConfig, ColouringConfig
 from kdspeech.simulation.draws import draw_logarithmically
 
@@ -57,11 +56,6 @@ def transmit(signal: np.ndarray, num_speech: int, config: ChannelConfig, rng: np
     signal = signal + noise * np.sqrt(power) * 10 ** (-rng.uniform(*config.snr_db) / 20)
     peak = np.abs(signal).max() + _TINY
     return (signal / peak * 10 ** (rng.uniform(*config.level_db) / 20)).astype(np.float32)
-
-
-def resample_to_speed(waveform: np.ndarray, speed: float) -> np.ndarray:
-    """[N] -> [N / speed]: at 1.1 shorter and higher, as from a smaller head."""
-    return np.asarray(soxr.resample(waveform, SAMPLE_RATE * speed, SAMPLE_RATE, quality="HQ"))
 
 
 def surround(speech: np.ndarray, config: ColouringConfig, rng: np.random.Generator, min_samples: int) -> np.ndarray:

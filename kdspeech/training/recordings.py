@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
-import soxr
 from torch.utils.data import Dataset, Sampler
 
-from kdspeech.audio import SAMPLE_RATE, load_audio
+from kdspeech.audio import load_audio, resample_to_speed
 from kdspeech.config import ChannelConfig
 from kdspeech.simulation.timing import stretch
 from kdspeech.targets.pseudo_labels import PseudoLabel
@@ -68,7 +67,7 @@ class AudioCache:
             return self._waveforms[key]
         waveform = load_audio(path)
         if speed != 1.0:
-            waveform = soxr.resample(waveform, SAMPLE_RATE * speed, SAMPLE_RATE, quality="HQ").astype(np.float32)
+            waveform = resample_to_speed(waveform, speed)
         if tempo != 1.0:
             waveform = stretch(waveform, tempo)
         if self._num_bytes + waveform.nbytes <= self._max_bytes:

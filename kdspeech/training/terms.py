@@ -67,12 +67,13 @@ def listen(student: Any, batch: Batch, names: Collection[str]) -> Heard:
     if "nbest_cross_entropy" not in names or batch.hypotheses is None or output.encoded is None:
         return Heard(batch, output)
     tokens, _, utterances, _ = batch.hypotheses
-    if len(tokens) == 0:  # a decoder cannot be run on nothing
-        num_columns = output.ctc_log_probs.shape[-1]
-        return Heard(batch, output, output.ctc_log_probs.new_zeros(0, tokens.shape[1] + 1, num_columns))
+    said = F.pad(tokens, (1, 0), value=student.vocabulary.end_id)
+    if len(said) == 0:  # a decoder cannot be run on nothing, and where it alone learns, nothing must be of its graph
+        one = Encoded(output.encoded.states[:1], output.num_frames[:1])
+        end = torch.full((1, said.shape[1]), student.vocabulary.end_id, device=said.device)
+        return Heard(batch, output, student.decoder_log_probs(one, end)[:0])
     encoded = Encoded(output.encoded.states[utterances], output.num_frames[utterances])
-    end_id = student.vocabulary.end_id
-    return Heard(batch, output, student.decoder_log_probs(encoded, F.pad(tokens, (1, 0), value=end_id)))
+    return Heard(batch, output, student.decoder_log_probs(encoded, said))
 
 
 def loss_terms(names: Sequence[str], heard: Heard, settings: TermSettings) -> dict[str, LossSum]:
@@ -133,7 +134,7 @@ def _frame_kl_of(log_probs: Tensor, heard: Heard, settings: TermSettings) -> Los
     if options.symmetric is not None:
         blank = log_probs[..., settings.blank_id]
         spikes = symmetric_mask(mask, blank, num_frames, settings.blank_threshold, options.symmetric)
-        mask = mask.any(dim=1, keepdim=True) & spikes  # without targets there is nothing to learn at any spike
+        mask = spikes if taught is None else taught[:, None] & spikes  # without targets no spike has anything to learn
     term = delay_tolerant_kl(log_probs[..., columns], targets, mask, num_frames, settings.temperature, options.delay)
     return _over_all(term, taught)
 

@@ -257,8 +257,10 @@ def run_config(
     has_strangers = bool(cards) and not known.issuperset(set(workspace.speakers) - {held_out})
     pseudo_labels = recipe.pseudo_labels.deciding(has_strangers or supervision.adapt or supervision.all_audio)
     unlabelled = {**supervision.settings, "pseudo_labels": pseudo_labels}
-    if supervision.adapt or supervision.all_audio or mode != "labels":  # else no recording lacks its transcript
+    gives_words = supervision.adapt or supervision.all_audio or mode != "labels"  # to recordings without transcripts
+    if gives_words:
         unlabelled["loop"] = _UNLABELLED_LOOP_VERSION
+    learns_words = has_term(recipe, mode, "word_kl") or (supervision != ALL_LABELS and gives_words)
     shares_words = supervision == ALL_LABELS and any(has_term(recipe, mode, term) for term in ("word_kl", *_NBEST))
     return {
         "recipe": recipe.name,
@@ -278,6 +280,7 @@ def run_config(
             "vocabulary": workspace.vocabulary.sha256,
             "teachers": {card.teacher_id: card.checkpoint_sha256 for card in cards},
             "encoder": encoder_sha256,
+            **({"lexicon": workspace.lexicon.sha256} if learns_words and workspace.has_lexicon else {}),
         },
     }
 

@@ -79,12 +79,15 @@ def test_a_recording_cut_short_is_refused(tmp_path: Path, write_wav: Callable[..
         load_audio(path)
 
 
-def test_a_wave_file_whose_length_was_never_written_is_read(tmp_path: Path, write_wav: Callable[..., Path]) -> None:
-    """Recorders that stream write 0xFFFFFFFF as the length of the data."""
+@pytest.mark.parametrize("length", [0x7FFFF000, 0x80000000, 0xFFFFFFFF])
+def test_a_wave_file_whose_length_was_never_written_is_read(
+    tmp_path: Path, write_wav: Callable[..., Path], length: int
+) -> None:
+    """Recorders that write to a pipe do not know how long the data will be, and each has its own number for that."""
     path = write_wav(tmp_path / "a.wav", duration_s=0.5)
     content = bytearray(path.read_bytes())
     start = content.index(b"data") + 4
-    content[start : start + 4] = b"\xff\xff\xff\xff"
+    content[start : start + 4] = length.to_bytes(4, "little")
     path.write_bytes(content)
     assert len(load_audio(path)) == 8_000
 

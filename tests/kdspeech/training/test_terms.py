@@ -144,10 +144,14 @@ def says(*columns: int) -> torch.Tensor:
     return torch.log_softmax(12.0 * F.one_hot(torch.tensor(columns), 4).float(), dim=-1)
 
 
-def frame_kl(options: FrameKlConfig | None, targets: torch.Tensor, mask: list[list[bool]]) -> tuple[float, int]:
+def frame_kl(
+    options: FrameKlConfig | None, targets: torch.Tensor, mask: list[list[bool]], taught: bool = True
+) -> tuple[float, int]:
     """Of a student that spikes at frame 2 of 5, and again, wrongly, at frame 4; the blank is certain elsewhere."""
     heard = StudentOutput(torch.stack([says(3, 3, 0, 3, 1)]), torch.tensor([5]), None)
-    given = batch()._replace(frame_targets=targets[None], frame_mask=torch.tensor(mask))
+    given = batch()._replace(
+        frame_targets=targets[None], frame_mask=torch.tensor(mask), has_frame_targets=torch.tensor([taught])
+    )
     settings = TermSettings(BLANK, 1.0, frame_kl=options, blank_threshold=0.9)
     term = loss_terms(("frame_kl",), Heard(given, heard), settings)["frame_kl"]
     return float(term.sum), int(term.count)
@@ -164,7 +168,8 @@ def test_frame_kl_looks_where_its_options_say() -> None:
     assert count == 4  # the student's own spike at frame 4 as well
     assert symmetric == pytest.approx(plain + plain / 2, rel=1e-4)
     assert frame_kl(FrameKlConfig(symmetric=1), early, mask)[1] == 5
-    assert frame_kl(FrameKlConfig(symmetric=1), early, [[False] * 5])[1] == 0  # no targets, as of unlabelled recordings
+    assert frame_kl(FrameKlConfig(symmetric=0), early, [[False] * 5])[1] == 2  # teachers that are sure of the blank
+    assert frame_kl(FrameKlConfig(symmetric=1), early, [[False] * 5], taught=False)[1] == 0  # no targets at all
 
 
 def test_intermediate_terms_are_those_of_the_second_head() -> None:
@@ -234,8 +239,8 @@ def test_a_batch_in_which_no_teacher_heard_anything_costs_nothing(vocabulary: Vo
     whole = torch.zeros(0, dtype=torch.int64)
     silent = NBest(torch.zeros(0, 0, dtype=torch.int64), whole, whole, torch.zeros(0))
     heard = listen(student, batch()._replace(hypotheses=silent), ("nbest_ctc", "nbest_cross_entropy"))
-    assert not student.inputs
     terms = loss_terms(("nbest_ctc", "nbest_cross_entropy"), heard, TermSettings(vocabulary.blank_id))
+    assert all(term.mean.requires_grad for term in terms.values())  # also where it is the only term
     assert {name: (float(term.mean.detach()), float(term.count)) for name, term in terms.items()} == {
         "nbest_ctc": (0.0, 0.0), "nbest_cross_entropy": (0.0, 0.0),
     }  # fmt: skip

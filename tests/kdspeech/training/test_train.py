@@ -18,6 +18,7 @@ from kdspeech.lexicon import Lexicon
 from kdspeech.model_folders.checkpoints import load_checkpoint
 from kdspeech.model_folders.runs import RunFolder, differences, load_student
 from kdspeech.recipe_file import load_recipe
+from kdspeech.supervision import ALL_LABELS, Supervision
 from kdspeech.targets.target_set import Target, TargetSet
 from kdspeech.training.averaging import WeightAverage
 from kdspeech.training.batches import Collator
@@ -104,6 +105,28 @@ def test_how_frames_are_compared_decides_only_who_compares_them(workspace: Works
         for overrides in (("training.frame_kl=null",), ("training.frame_kl.delay=2",))
     )
     assert (differences(rigid, delayed) != []) == decides
+
+
+@pytest.mark.parametrize(
+    ("mode", "supervision", "decides"),
+    [
+        ("labels", ALL_LABELS, False),
+        ("decoder-kd", ALL_LABELS, False),
+        ("labels", Supervision(0.5), False),
+        ("labels", Supervision(adapt=True), True),
+        ("decoder-kd", Supervision(0.5), True),
+    ],
+)
+def test_the_word_list_decides_runs_that_learn_words(
+    workspace: Workspace, mode: Any, supervision: Supervision, decides: bool
+) -> None:
+    def config() -> dict[str, Any]:
+        place = Workspace(workspace.root)
+        return run_config(place, "carl", mode, tiny_recipe(), [], seed=0, supervision=supervision)
+
+    before = config()
+    Lexicon((*workspace.lexicon.words, "further")).save(workspace.lexicon_path)
+    assert (differences(before, config()) != []) == decides
 
 
 class Killed(BaseException):
