@@ -49,7 +49,9 @@ def confusion_map(caption: str, utterances: Iterable[DecodedUtterance]) -> HeatM
     if not words:
         return None
     words.sort()
-    elsewhere = Counter({h: n for w in words for h, n in counts[w].items() if h not in words and h != NOTHING})
+    elsewhere = sum((counts[word] for word in words), Counter[str]())
+    for known in (*words, NOTHING):
+        del elsewhere[known]
     columns = [*words, *(h for h, _ in elsewhere.most_common(4) if elsewhere[h] > 1)]
     rows = []
     for word in words:

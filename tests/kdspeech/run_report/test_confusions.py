@@ -28,6 +28,15 @@ def test_the_map_counts_what_was_heard() -> None:
     assert [cell.marked for cell in cells] == [True, False, False, False]
 
 
+def test_a_column_is_chosen_by_what_all_words_were_taken_for() -> None:
+    """Five words are each heard as `hum` once, one as `zip` twice, and four others are heard as something once."""
+    said = [_said(word, "hum") for word in ("one", "two", "three", "four", "five")]
+    said += [_said("two", "zip"), _said("two", "zip"), *(_said("one", odd) for odd in ("ab", "cd", "ef", "gh"))]
+    drawn = confusion_map("Words", said)
+    assert drawn is not None
+    assert drawn.columns == ("five", "four", "one", "three", "two", "hum", "zip", "(others)", NOTHING)
+
+
 def test_nothing_wrong_has_no_map() -> None:
     assert confusion_map("Words", [_said("one", "one")]) is None
 
