@@ -1,10 +1,10 @@
 """`kdspeech combine`."""
 
 from pathlib import Path
-from typing import Literal
 
 import click
 
+from kdspeech.choices import COMBINATION_METHODS, CombinationMethod
 from kdspeech.cli.options import quiet_option
 from kdspeech.cli.score import (
     FILE,
@@ -21,7 +21,7 @@ from kdspeech.scoring.formats.registry import WRITABLE
 @click.command("combine")
 @click.argument("hypotheses", metavar="HYP...", type=FILE, nargs=-1, required=True)
 @click.option(
-    "--method", type=click.Choice(("vote", "rover")), default="vote", show_default=True, help="What to write."
+    "--method", type=click.Choice(COMBINATION_METHODS), default="vote", show_default=True, help="What to write."
 )
 @click.option("--ref", "reference", type=FILE, help="References.  [default: those that all HYP hold themselves]")
 @click.option("--write", "hypotheses_out", type=FILE, metavar="FILE", help="Write the combined hypotheses here.")
@@ -46,7 +46,7 @@ from kdspeech.scoring.formats.registry import WRITABLE
 @quiet_option
 def command(
     hypotheses: tuple[Path, ...],
-    method: Literal["vote", "rover"],
+    method: CombinationMethod,
     reference: Path | None,
     hypotheses_out: Path | None,
     write_format: str | None,
@@ -67,6 +67,8 @@ def command(
     kdspeech combine a.trn b.trn c.trn --ref workspace/manifests/manifest.jsonl --write combined.trn
     """
     check_reference_format(reference, reference_format)
+    if len(hypotheses) < 2:
+        raise click.UsageError(f"expected two or more files, found {hypotheses[0]} alone.")
     if write_format is not None and hypotheses_out is None:
         raise click.UsageError("--write-format needs --write FILE.")
     if null_confidence is not None and alpha == 1:

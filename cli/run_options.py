@@ -18,7 +18,7 @@ _FITTING = (
     click.option("--mode", type=click.Choice(MODES), help="Training mode of the run.  [default: the newest run's]"),
     supervision_options,
     click.option("--seed", type=int, help="Seed of the run.  [default: the newest run's]"),
-    click.option("--recipe", metavar="NAME", help="Recipe of the run.  [default: the newest run's]"),
+    click.option("--recipe", metavar="NAME|FILE", help="Recipe of the run.  [default: the newest run's]"),
 )
 _FINISHED = (
     click.option(
@@ -101,6 +101,7 @@ def chosen_run(
     """
     from kdspeech import console
     from kdspeech.model_folders.runs import find_run
+    from kdspeech.recipe_file import load_recipe
     from kdspeech.supervision import ALL_LABELS
 
     if mode is None and supervision != ALL_LABELS:
@@ -110,6 +111,8 @@ def chosen_run(
     if held_out is not None:
         place.check_speakers([held_out])
     if run is None:
+        if recipe is not None and Path(recipe).is_file():
+            recipe = load_recipe(recipe).name
         run = find_run(place, held_out, mode, seed, supervision, unfinished, recipe)
         console.remark(f"Taking {run}, the newest {'' if unfinished else 'finished '}run that fits.")
     return run

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from kdspeech.cli.options import names_callback, quiet_option, speakers_option
+from kdspeech.cli.options import choices_callback, quiet_option, speakers_option
 from kdspeech.scoring.formats.registry import FORMATS
 from kdspeech.scoring.normalise import RULE_NAMES
 
@@ -18,7 +18,7 @@ reference_format_option = click.option(
 )
 rules_option = click.option(
     "--rules",
-    callback=names_callback,
+    callback=choices_callback((*RULE_NAMES, "none")),
     metavar="A,B,...|none",
     help=f"Normalisation rules, in order.  [default: {','.join(RULE_NAMES)}]",
 )

@@ -13,7 +13,14 @@ import torch
 from kdspeech import console, students
 from kdspeech.choices import DEFAULT_CHECKPOINT, MODES, Mode
 from kdspeech.cli.main import run_command
-from kdspeech.cli.options import choices_callback, common_options, recipe_option, seed_option, speakers_option
+from kdspeech.cli.options import (
+    choices_callback,
+    common_options,
+    recipe_option,
+    resolve_recipe,
+    seed_option,
+    speakers_option,
+)
 from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.decoding.forced_alignment import share_of_displaced_spikes, spike_times_s
 from kdspeech.dumps.store import open_store
@@ -223,7 +230,7 @@ def command(
     """
     place = Workspace(workspace)
     place.check_speakers([held_out])
-    learners = finished_students(place, Path(recipe or place.corpus.recipe).stem, held_out, modes, seed)
+    learners = finished_students(place, resolve_recipe(place, recipe).name, held_out, modes, seed)
     chosen = place.check_speakers(teachers) if teachers else None
     columns = (
         "systems",

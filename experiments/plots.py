@@ -35,6 +35,7 @@ from kdspeech.workspace import Workspace
 
 _STUDENTS = {"labels": "labels only", "decoder-kd": "decoder-kd", "ctc-kd": "ctc-kd"}  # and each `-adapted`
 _ADAPTED = "-adapted"
+_VARIANTS = tuple(f"{mode}{adapted}" for adapted in ("", _ADAPTED) for mode in _STUDENTS)  # the students that are drawn
 _FLOATS = 20_000_000  # pooled at a time
 _BIN_WIDTH = 0.2  # of agreement
 _NOTE = "bars from 0 to 100; a thin line spans the seeds; `adapted` heard the speaker's recordings, not the transcripts"
@@ -59,18 +60,17 @@ def wra(texts: Mapping[str, str], references: Mapping[str, str]) -> float:
 
 def speaker_bars(folds: Sequence[Fold], decode_mode: str) -> BarChart:
     """Every system on every held-out speaker, and the mean over speakers; `low` and `high` are those of the seeds."""
-    variants = [f"{mode}{adapted}" for adapted in ("", _ADAPTED) for mode in _STUDENTS]
     rates: dict[str, dict[str, list[float]]] = {"mean single teacher": {}, "teacher vote": {}}
     for fold in folds:
         singles = [wra({i: answer.text for i, answer in said.items()}, fold.references) for said in _said(fold)]
         voted = {utt_id: combined.text for utt_id, combined in votes(fold).items()}
         rates["mean single teacher"][fold.speaker] = [float(np.mean(singles))]
         rates["teacher vote"][fold.speaker] = [wra(voted, fold.references)]
-        for variant in variants:
+        for variant in _VARIANTS:
             if seeds := fold.students.get(variant):
                 found = [wra(texts, fold.references) for texts in seeds]
                 rates.setdefault(variant, {})[fold.speaker] = found
-    order = ["mean single teacher", "teacher vote", *(variant for variant in variants if variant in rates)]
+    order = ["mean single teacher", "teacher vote", *(variant for variant in _VARIANTS if variant in rates)]
     groups = [BarGroup("mean", [_mean_bar(name, rates[name]) for name in order if len(rates[name]) == len(folds)])]
     for fold in folds:
         known = [(name, rates[name][fold.speaker]) for name in order if fold.speaker in rates[name]]
@@ -252,7 +252,8 @@ def read_folds(
 
 
 def _student_files(workspace: Workspace, recipe: str, speaker: str, decode_mode: DecodeMode) -> list[Path]:
-    return sorted((workspace.runs_dir / recipe / speaker).glob(f"*/seed*/results-{decode_mode}.json"))
+    found = sorted((workspace.runs_dir / recipe / speaker).glob(f"*/seed*/results-{decode_mode}.json"))
+    return [path for path in found if path.parts[-3] in _VARIANTS]
 
 
 def _check_students(workspace: Workspace, recipe: str, speakers: Sequence[str], decode_mode: DecodeMode) -> None:
@@ -308,7 +309,13 @@ def draw_all(folds: Sequence[Fold], decode_mode: DecodeMode, student: str, most:
 
 @click.command()
 @click.option("--decode-mode", type=click.Choice(TABLE_MODES), default="lexicon", show_default=True)
-@click.option("--student", default="decoder-kd", show_default=True, help="Beside the teachers' agreement.")
+@click.option(
+    "--student",
+    type=click.Choice(_VARIANTS),
+    default="decoder-kd",
+    show_default=True,
+    help="Beside the teachers' agreement.",
+)
 @click.option(
     "--subsets", type=click.IntRange(min=1), default=200, show_default=True, help="Of each number of teachers."
 )
@@ -332,10 +339,11 @@ def command(
     """Draw three pictures of a workspace's results, as SVG, with their numbers as JSON beside them.
 
     \b
-    speakers-MODE.svg   WRA on every held-out speaker: single teachers, their vote, all students found (mean of seeds)
+    speakers-MODE.svg   WRA on every held-out speaker: single teachers, their vote, students (mean of seeds)
     teachers-MODE.svg   WRA of the vote and of the pooled word posteriors of 1, 2, ... teachers: all subsets, or some
     agreement-MODE.svg  how often the vote and a student are right where few or many teachers agree
 
+    Students are those of all labels, and of all labels and teachers, adapted or not, that were evaluated.
     Needs the dumps of every teacher for every speaker held out, and evaluated runs (`kdspeech loso`); trains nothing.
 
     \b

@@ -19,6 +19,7 @@ Kind = Literal["ctc", "decoder", "word", "hypotheses"]  # what is stored of a te
 DecodeMode = Literal["ctc", "ctc-beam", "decoder", "joint", "lexicon"]
 Who = Literal["all", "own", "others"]  # the teachers that speak on a speaker's recordings: its own, or all but that
 Backend = Literal["speechbrain", "nemo"]  # whose models the teachers are
+CombinationMethod = Literal["vote", "rover"]  # of several systems
 Checkpoint = Literal["last", "best"]  # the last epoch's, or the best on the training speakers' held-back productions
 
 NEMO: Backend = "nemo"
@@ -35,6 +36,7 @@ BACKENDS: tuple[Backend, ...] = get_args(Backend)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 DECODE_MODES: tuple[DecodeMode, ...] = get_args(DecodeMode)
 TABLE_MODES: tuple[DecodeMode, ...] = ("ctc", "decoder", "lexicon")  # those by which a table compares systems
+COMBINATION_METHODS: tuple[CombinationMethod, ...] = get_args(CombinationMethod)
 CHECKPOINTS: tuple[Checkpoint, ...] = get_args(Checkpoint)
 # What is evaluated: on speakers never heard `last` is better, since `best` follows the noise of few and easy recordings
 # (experiments/RESULTS_EARLIER.md).

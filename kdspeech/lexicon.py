@@ -1,6 +1,5 @@
 """The closed word list of a task, with homophone groups."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,18 +42,24 @@ class Lexicon:
         Raises:
             ConfigError: the file is missing or of another form, or its words are not a lexicon.
         """
-        if path.suffix == ".json":
-            return _from_json(read_json(path), path)
-        if not path.exists():
-            raise ConfigError(f"{path} does not exist; expected a word list, one word a line.")
-        words: Sequence[str] = [line.strip() for line in read_text(path).splitlines()]
-        return cls(tuple(word for word in words if word))
+        words, homophones = _from_json(read_json(path), path) if path.suffix == ".json" else (_from_text(path), ())
+        try:
+            return cls(words, homophones)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
 
 
-def _from_json(row: Any, path: Path) -> Lexicon:
+def _from_text(path: Path) -> tuple[str, ...]:
+    if not path.exists():
+        raise ConfigError(f"{path} does not exist; expected a word list, one word a line.")
+    words = [line.strip() for line in read_text(path).splitlines()]
+    return tuple(word for word in words if word)
+
+
+def _from_json(row: Any, path: Path) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     values = row if isinstance(row, dict) else {}
     words, groups = values.get("words"), values.get("homophones", [])
     lists = [words, *groups] if isinstance(groups, list) else [None]
     if not all(isinstance(texts, list) and all(isinstance(text, str) for text in texts) for texts in lists):
         raise ConfigError(f'{path}: expected {{"words": [...], "homophones": [[...], ...]}}, lists of texts.')
-    return Lexicon(tuple(words or ()), tuple(tuple(group) for group in groups))
+    return tuple(words or ()), tuple(tuple(group) for group in groups)

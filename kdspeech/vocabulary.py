@@ -6,6 +6,7 @@ In decoder distributions column V means end of sentence: a decoder never emits t
 
 import io
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import sentencepiece
@@ -163,3 +164,8 @@ class Vocabulary:
         rows = [f"{piece}\t{self._processor.get_score(i):g}\n" for i, piece in enumerate(self.pieces)]
         write_text(folder / "tokenizer.vocab", "".join(rows))
         write_text(folder / "vocab.txt", "".join(f"{piece}\n" for piece in self.pieces))
+
+
+def fewest_frames(tokens: Sequence[int]) -> int:
+    """The fewest frames in which CTC can say these tokens: one each, and a blank between equal neighbours."""
+    return len(tokens) + sum(left == right for left, right in pairwise(tokens))

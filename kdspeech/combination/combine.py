@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
 
 from kdspeech import console
+from kdspeech.choices import CombinationMethod
 from kdspeech.combination.combination import Combination, CombinationRow, mean_of
 from kdspeech.combination.rover import BY_FREQUENCY, RoverOptions, rover
 from kdspeech.combination.scored import Answers, any_right, combine_all, texts_of
@@ -19,14 +19,11 @@ from kdspeech.scoring.joining import join, listed
 from kdspeech.scoring.normalise import RULE_NAMES, Normaliser
 from kdspeech.scoring.score import score_answers
 
-Method = Literal["vote", "rover"]
-METHODS: tuple[Method, ...] = get_args(Method)
-
 
 def combine(
     hypotheses: Sequence[Path],
     *,
-    method: Method = "vote",
+    method: CombinationMethod = "vote",
     reference: Path | None = None,
     hypotheses_out: Path | None = None,
     format_out: str | None = None,
@@ -61,7 +58,7 @@ def combine(
     files = [read_transcripts(path, hypothesis_format) for path in hypotheses]
     known = _references(files) if reference is None else read_transcripts(reference, reference_format)
     systems = _systems(files, known, rover_options)
-    by_method: Mapping[Method, dict[str, Combined]] = {
+    by_method: Mapping[CombinationMethod, dict[str, Combined]] = {
         "vote": combine_all(systems, lambda answers: vote(answers, normaliser)),
         "rover": combine_all(systems, lambda answers: rover(answers, normaliser, rover_options)),
     }
@@ -118,7 +115,7 @@ def _confidences(file: Transcripts) -> list[float]:
 def _score(
     known: Transcripts | None,
     systems: Mapping[str, Answers],
-    by_method: Mapping[Method, Mapping[str, Combined]],
+    by_method: Mapping[CombinationMethod, Mapping[str, Combined]],
     normaliser: Normaliser,
 ) -> tuple[tuple[CombinationRow, ...], tuple[CombinationRow, ...]]:
     """The rows of the single systems, and those of all together."""

@@ -42,7 +42,7 @@ class System:
 
 
 def find_files(pattern: str) -> list[Path]:
-    """Files named by a path, by several with commas between, or by a pattern with `*`.
+    """Files named by a path, by several with commas between, or by a pattern with `*`; each once.
 
     Raises:
         KdspeechError: a pattern that no file fits.
@@ -53,7 +53,7 @@ def find_files(pattern: str) -> list[Path]:
         if not found:
             raise KdspeechError(f"no file fits {part!r}. Name files of hypotheses, or a quoted pattern of them.")
         paths += [Path(path) for path in found]
-    return paths
+    return list(dict.fromkeys(paths))
 
 
 def read_system(

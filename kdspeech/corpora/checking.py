@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from itertools import pairwise
 from pathlib import Path
 
 from kdspeech import console
@@ -13,7 +12,7 @@ from kdspeech.errors import ManifestError
 from kdspeech.faults import Fault
 from kdspeech.lexicon import Lexicon
 from kdspeech.utterance import Utterance
-from kdspeech.vocabulary import Vocabulary
+from kdspeech.vocabulary import Vocabulary, fewest_frames
 
 _DURATION_TOLERANCE_S = 0.1  # between what the corpus states and what the file holds
 _SPEAKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # speakers name folders, and stand in comma-separated lists
@@ -76,7 +75,7 @@ def _check_text(text: str, task: Task) -> _CheckedText:
         return _CheckedText(
             ("outside the lexicon", f"its text {text!r} is not one of the lexicon's {len(task.words)} words")
         )
-    return _CheckedText(None, len(tokens), len(tokens) + _num_adjacent_repeats(tokens))
+    return _CheckedText(None, len(tokens), fewest_frames(tokens))
 
 
 def _fault(utterance: Utterance, recording: Measured, text: _CheckedText, task: Task) -> tuple[str, str] | None:
@@ -96,11 +95,6 @@ def _fault(utterance: Utterance, recording: Measured, text: _CheckedText, task: 
             "--vocabulary)"
         )
     return None
-
-
-def _num_adjacent_repeats(tokens: Sequence[int]) -> int:
-    """Equal neighbours need a blank between them, one frame more each."""
-    return sum(left == right for left, right in pairwise(tokens))
 
 
 def check_speakers(utterances: Sequence[Utterance], source: Path) -> None:

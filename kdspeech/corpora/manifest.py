@@ -1,5 +1,6 @@
 """Any NeMo manifest with a speaker field: one JSON object a line, `audio_filepath`, `text`, and `duration` if known."""
 
+import codecs
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -16,6 +17,7 @@ from kdspeech.utterance import Utterance
 
 _MAX_FAULTS = 10  # named in one message
 _OWN_FIELDS = {field.name for field in fields(Utterance)} - {"audio_sha256"}
+_NEVER_EMPTY = {"utt_id", "split", "production_id"}  # empty, they count as not given
 _KNOWN_FIELDS = _OWN_FIELDS | {"audio_sha256", "offset"}
 
 
@@ -44,7 +46,7 @@ def read(manifest: Path, speaker_field: str = "speaker") -> ReadCorpus:
         )
     absolute = cache(lambda folder: os.path.abspath(manifest.parent / folder))  # many files share a folder
     lines, faults = [], []
-    for number, text in enumerate(manifest.read_bytes().split(b"\n"), start=1):
+    for number, text in enumerate(manifest.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
         if not text.strip():
             continue
         fault, row = _parse(text, speaker_field)
@@ -77,7 +79,8 @@ def _parse(text: bytes, speaker_field: str) -> tuple[str, dict[str, Any]]:
         return f"not JSON ({error})", {}
     if not isinstance(row, dict):
         return f"expected a JSON object, found {type(row).__name__}", {}
-    missing = [key for key in ("audio_filepath", "text", speaker_field) if row.get(key) is None]
+    row = {key: value for key, value in row.items() if value is not None and (value != "" or key not in _NEVER_EMPTY)}
+    missing = [key for key in ("audio_filepath", "text", speaker_field) if key not in row]
     missing += [key for key in ("audio_filepath", speaker_field) if row.get(key) == ""]
     if missing:
         way_out = " (name the speaker's field with --speaker-field)" if speaker_field in missing else ""
@@ -104,14 +107,14 @@ def _ids(lines: Sequence[_Line]) -> list[str]:
 
 
 def _utterance(line: _Line, speaker_field: str, utt_id: str) -> Utterance:
-    given = {key: str(value) for key, value in line.row.items() if key in _OWN_FIELDS and value is not None}
+    given = {key: str(value) for key, value in line.row.items() if key in _OWN_FIELDS}
     known = {
         "utt_id": utt_id,
         "audio_filepath": os.path.join(line.folder, line.name),
         "duration": float(line.row.get("duration") or 0.0),
         "speaker": str(line.row[speaker_field]),
         "split": str(line.row.get("split", "")),
-        "production_id": str(line.row.get("production_id") or utt_id),
+        "production_id": str(line.row.get("production_id", utt_id)),
     }
     return Utterance(**{**given, **known})  # type: ignore[arg-type]  # one mapping of strings and one float
 

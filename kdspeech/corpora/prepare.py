@@ -94,7 +94,7 @@ def prepare(
     text_of = {text: normalise(text) for text in {u.text for u in utterances}}
     utterances = [replace(u, text=text_of[u.text]) for u in utterances]
     states = file_states(u.audio_filepath for u in utterances)
-    words = _normalised(Lexicon.load(lexicon) if lexicon else found.lexicon)
+    words = _normalised(Lexicon.load(lexicon) if lexicon else found.lexicon, lexicon or root)
     model, source, model_speakers = _vocabulary(recipe, words, vocabulary)
     card = CorpusCard(
         corpus=corpus,
@@ -153,12 +153,21 @@ def _chosen(utterances: Sequence[Utterance], speakers: Sequence[str] | None, roo
     return [u for u in utterances if u.speaker in speakers]
 
 
-def _normalised(lexicon: Lexicon | None) -> Lexicon | None:
+def _normalised(lexicon: Lexicon | None, source: Path) -> Lexicon | None:
     """The lexicon under the same text rules as the transcripts."""
     if lexicon is None:
         return None
-    groups = tuple(tuple(normalise(word) for word in group) for group in lexicon.homophones)
-    return Lexicon(tuple(normalise(word) for word in lexicon.words), groups)
+    spelt: dict[str, str] = {}  # word -> as the list writes it
+    for word in lexicon.words:
+        if not (text := normalise(word)):
+            raise ConfigError(f"{source}: the word {word!r} holds nothing that transcripts keep. Leave it out.")
+        if text in spelt:
+            raise ConfigError(
+                f"{source}: the words {spelt[text]!r} and {word!r} are the same, {text!r}, as transcripts are written. "
+                "Leave one out."
+            )
+        spelt[text] = word
+    return Lexicon(tuple(spelt), tuple(tuple(normalise(word) for word in group) for group in lexicon.homophones))
 
 
 def _vocabulary(

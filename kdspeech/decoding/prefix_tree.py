@@ -3,12 +3,13 @@
 Shapes: N nodes with the root, W words, E echoes, K distinct tokens.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
+
+from kdspeech.vocabulary import fewest_frames
 
 TokenIds = tuple[int, ...]
 
@@ -48,7 +49,7 @@ class PrefixTree:
 
 def build_tree(words: Sequence[TokenIds]) -> PrefixTree:
     """Builds the tree of distinct, non-empty token sequences."""
-    needed = {word[:length]: _frames_needed(word[:length]) for word in words for length in range(len(word) + 1)}
+    needed = {word[:length]: fewest_frames(word[:length]) for word in words for length in range(len(word) + 1)}
     prefixes = sorted(needed, key=lambda prefix: (needed[prefix], prefix))
     rows = {prefix: row for row, prefix in enumerate(prefixes)}
     repeating = [prefix for prefix in prefixes if len(prefix) > 1 and prefix[-1] == prefix[-2]]
@@ -69,7 +70,3 @@ def build_tree(words: Sequence[TokenIds]) -> PrefixTree:
         min_frames=min_frames,
         reachable=tuple(torch.searchsorted(min_frames, frames, right=True).tolist()),
     )
-
-
-def _frames_needed(prefix: TokenIds) -> int:
-    return len(prefix) + sum(left == right for left, right in itertools.pairwise(prefix))

@@ -54,6 +54,16 @@ def test_without_a_run_the_command_to_make_one_is_named(workspace: Workspace, ru
     assert "Traceback" not in done.stderr
 
 
+def test_a_recipe_of_ones_own_finds_the_run_that_it_made(workspace: Workspace, run_cli: RunCli, tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text("name: ours\nextends: conformer_xs_from_speechbrain\n")
+    run = train(workspace, "anna", "labels", recipe=load_recipe(str(path), ("stages.0.epochs=1",)), students=students)
+    train(workspace, "anna", "labels", recipe=RECIPE, students=students)
+    for recipe in (path, "ours"):
+        done = run_cli("eval", "--workspace", workspace.root, "--recipe", recipe, "--force")
+        assert (done.exit_code, str(run) in done.stderr) == (0, True)
+
+
 def test_seeds_are_told_apart(workspace: Workspace, run_cli: RunCli) -> None:
     train(workspace, "anna", "labels", recipe=RECIPE, students=students, seed=3)
     assert run_cli("eval", "--workspace", workspace.root, "--held-out", "anna", "--seed", 3).exit_code == 0

@@ -35,7 +35,7 @@ def test_score_with_other_rules(files: Path, run_cli: Run) -> None:
     done = run_cli("score", "ref.csv", "b", "--rules", "none")
     assert "Normalisation: none\n" in done.stdout
     assert "0 of 80 utterances" in done.stdout
-    assert run_cli("score", "ref.csv", "b", "--rules", "upper").exit_code == 1
+    assert run_cli("score", "ref.csv", "b", "--rules", "upper").exit_code == 2
 
 
 def test_missing_and_extra_ids_are_loud(files: Path, run_cli: Run) -> None:
@@ -93,5 +93,5 @@ def test_null_confidence_reaches_rover(files: Path, run_cli: Run) -> None:
 def test_wrong_usage(files: Path, run_cli: Run) -> None:
     assert run_cli("score", "ref.csv", "b", "--format", "docx").exit_code == 2
     assert run_cli("compare", "a.trn").exit_code == 2
-    assert run_cli("combine", "a.trn").exit_code == 1
+    assert run_cli("combine", "a.trn").exit_code == 2
     assert run_cli("combine", "a.trn", "b", "--write-format", "results").exit_code == 2

@@ -116,6 +116,7 @@ def test_files_by_name_list_and_pattern(tmp_path: Path) -> None:
         path.touch()
     assert find_files(str(one)) == [one]
     assert find_files(f"{one}, {two}") == [one, two]
+    assert find_files(f"{one},{tmp_path}/*/r.json,{one}") == [one, two]  # a seed must not count twice
     assert find_files(f"{tmp_path}/*/r.json") == [two, one]
     with pytest.raises(KdspeechError, match="no file fits"):
         find_files(f"{tmp_path}/*/x.json")

@@ -66,6 +66,20 @@ def test_ids_are_file_names_where_these_are_unique(tmp_path: Path) -> None:
     assert [u.production_id for u in utterances] == ["a", "b"]
 
 
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_an_empty_id_or_split_is_none(tmp_path: Path, nothing: str | None) -> None:
+    rows = [_row(f"{name}.wav", utt_id=nothing, split=nothing, production_id=nothing) for name in "ab"]
+    utterances = read(_write(tmp_path, rows))
+    assert [(u.utt_id, u.production_id) for u in utterances] == [("a", "a"), ("b", "b")]
+    assert {u.split for u in utterances} <= {"train", "valid", "test"}
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    path = _write(tmp_path, [_row("a.wav")])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert [u.utt_id for u in read(path)] == ["a"]
+
+
 def test_ids_are_paths_where_file_names_repeat(tmp_path: Path) -> None:
     utterances = read(_write(tmp_path, [_row("wavs/ann/1.wav"), _row("wavs/bob/1.wav", speaker="bob")]))
     assert [u.utt_id for u in utterances] == ["ann/1", "bob/1"]

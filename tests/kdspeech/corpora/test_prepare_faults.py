@@ -107,6 +107,22 @@ def test_a_text_outside_the_lexicon_is_a_fault(
     assert "its text 'yeso' is not one of the lexicon's 3 words" in fault.reason
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("yes\nno\nNo\n", r"words\.txt: the words 'no' and 'No' are the same, 'no'"),
+        ("yes\n---\n", r"words\.txt: the word '---' holds nothing"),
+        ("yes\nyes\n", r"words\.txt: lexicon words stand twice: yes"),
+    ],
+)
+def test_a_word_list_is_at_fault(
+    workspace: Workspace, tmp_path: Path, corpus: Callable[..., Path], words: str, message: str
+) -> None:
+    (tmp_path / "words.txt").write_text(words)
+    with pytest.raises(ConfigError, match=message):
+        prepare(workspace, "manifest", corpus({"a": "yes"}), lexicon=tmp_path / "words.txt")
+
+
 def test_a_text_of_punctuation_is_empty(workspace: Workspace, corpus: Callable[..., Path]) -> None:
     with pytest.raises(ManifestError, match="a: its transcript is empty"):
         prepare(workspace, "manifest", corpus({"a": "..."}))
