@@ -70,8 +70,8 @@ def check_scores(
 def _present(rows: np.ndarray | None, where: str, what: str, kinds: str, others: str) -> np.ndarray:
     if rows is None:
         raise TeacherError(
-            f"{where}: this teacher gives no {what}, of which {kinds} are made. Leave them out in all commands that dump "
-            f"or train, with --set dump.kinds={others}, or choose a teacher that has them."
+            f"{where}: this teacher gives no {what}, of which {kinds} are made. Leave them out in all commands that "
+            f"dump or train, with --set dump.kinds={others}, or choose a teacher that has them."
         )
     return rows
 
