@@ -12,9 +12,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from kdspeech.audio import SAMPLE_RATE, SAMPLES_PER_FEATURE_FRAME, load_audio, resample_to_speed
 from kdspeech.errors import TeacherError
-from kdspeech.losses import frames_needed
 from kdspeech.utterance import Utterance
-from kdspeech.vocabulary import Vocabulary
+from kdspeech.vocabulary import Vocabulary, fewest_frames
 
 IGNORED = -100  # target of a padded decoder position
 
@@ -60,7 +59,7 @@ def load_examples(
     examples = []
     for utterance in utterances:
         token_ids = tuple(vocabulary.encode(utterance.text))
-        needed = int(frames_needed(torch.tensor([token_ids]), torch.tensor([len(token_ids)])))
+        needed = fewest_frames(token_ids)
         recording = load_audio(utterance.audio_filepath)
         num_frames = num_encoder_frames(len(recording), subsampling)
         if num_frames < needed:

@@ -17,11 +17,11 @@ from kdspeech.decoding.calibration import fit_temperature
 from kdspeech.dumps.shard import Row
 from kdspeech.errors import ConfigError
 from kdspeech.lexicon import Lexicon
-from kdspeech.losses import ctc_loss, frames_needed
+from kdspeech.losses import ctc_loss
 from kdspeech.protocols import TeacherCard
 from kdspeech.targets.speaking import is_own
 from kdspeech.utterance import Utterance
-from kdspeech.vocabulary import Vocabulary
+from kdspeech.vocabulary import Vocabulary, fewest_frames
 
 Temperatures = dict[str, dict[Kind, float]]  # teacher -> kind -> its log-probs are divided by this
 
@@ -104,7 +104,7 @@ def frame_labels(log_probs: np.ndarray, tokens: Sequence[int], blank_id: int) ->
     given = torch.from_numpy(log_probs)[None].clone().requires_grad_()  # [1, T, V+1]
     reference, count = torch.tensor([list(tokens)]), torch.tensor([len(tokens)])
     num_frames = torch.tensor([len(log_probs)])
-    if int(frames_needed(reference, count)) > len(log_probs):
+    if fewest_frames(tokens) > len(log_probs):
         return [None] * len(log_probs)
     ctc_loss(given, num_frames, reference, count, blank_id).sum.backward()
     if given.grad is None:

@@ -7,10 +7,9 @@ import torch
 
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.errors import RunError
-from kdspeech.losses import frames_needed
 from kdspeech.training.batches import FrameCounter, frame_rows, position_rows
 from kdspeech.utterance import Utterance
-from kdspeech.vocabulary import Vocabulary
+from kdspeech.vocabulary import Vocabulary, fewest_frames
 
 
 def check_targets(utterances: Sequence[Utterance], targets: Mapping[str, Any], frames: bool, positions: bool) -> None:
@@ -38,8 +37,7 @@ def check_frames(
     num_frames = frame_counter(lengths).tolist()
     faults = []
     for utterance, available in zip(utterances, num_frames, strict=True):
-        tokens = torch.tensor([vocabulary.encode(utterance.text)])
-        needed = int(frames_needed(tokens, torch.tensor([tokens.shape[1]])))
+        needed = fewest_frames(vocabulary.encode(utterance.text))
         if available < needed:
             faults.append(f"{utterance.utt_id} ({needed} frames needed, {available} there)")
     if faults:

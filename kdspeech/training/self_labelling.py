@@ -18,7 +18,6 @@ from kdspeech.errors import ConfigError
 from kdspeech.folds import Fold
 from kdspeech.lexicon import Lexicon
 from kdspeech.logspace import LOG_ZERO, normalise
-from kdspeech.losses import frames_needed
 from kdspeech.protocols import TeacherCard
 from kdspeech.supervision import Supervision
 from kdspeech.targets.hypotheses import WeightedText, read_hypotheses
@@ -28,7 +27,7 @@ from kdspeech.targets.word_targets import WordTargets
 from kdspeech.training.batches import Collator
 from kdspeech.training.recordings import AudioCache, EpochBatches, UtteranceDataset
 from kdspeech.utterance import Utterance, speakers_of
-from kdspeech.vocabulary import Vocabulary
+from kdspeech.vocabulary import Vocabulary, fewest_frames
 from kdspeech.workspace import Workspace
 
 _BATCH = 64  # utterances decoded at a time
@@ -178,8 +177,7 @@ def _fits(
     utterances: Sequence[Utterance], lexicon: Lexicon, vocabulary: Vocabulary, student: Any, speed: float
 ) -> dict[str, np.ndarray]:
     """Utterance id -> bool [W]: the words for which CTC has frames enough, even at the fastest speed."""
-    tokens = [torch.tensor([vocabulary.encode(word)]) for word in lexicon.words]
-    needed = torch.cat([frames_needed(word, torch.tensor([word.shape[1]])) for word in tokens])  # [W]
+    needed = torch.tensor([fewest_frames(vocabulary.encode(word)) for word in lexicon.words])
     num_frames = student.num_frames(torch.tensor([int(u.duration * SAMPLE_RATE / speed) for u in utterances]))
     return {u.utt_id: (needed <= count).numpy() for u, count in zip(utterances, num_frames, strict=True)}
 
