@@ -28,6 +28,7 @@ from kdspeech.teachers.conformer import (
 )
 from kdspeech.teachers.examples import IGNORED, Chosen, Example, collate, load_examples
 from kdspeech.teachers.progress import TrainingProgress
+from kdspeech.teaching.own_utterances import check_own_utterances
 from kdspeech.training.colouring import transmit
 from kdspeech.utterance import Utterance
 from kdspeech.vocabulary import Vocabulary
@@ -50,16 +51,10 @@ def train_teacher(
     The weights after the last epoch are kept: `valid` is only watched (its loss stands in training_log.jsonl).
 
     Raises:
-        TeacherError: an utterance is another speaker's, a recording is too short for its transcript, `initial` has
-            another architecture, or the loss is not finite.
+        TeacherError: an utterance is another speaker's, there is none to train on, a recording is too short for its
+            transcript, `initial` has another architecture, or the loss is not finite.
     """
-    strangers = sorted({u.speaker for u in (*train, *valid)} - {speaker})
-    if strangers:
-        raise TeacherError(
-            f"teacher {speaker}: utterances of {', '.join(strangers)} are among its data. Take them out."
-        )
-    if not train:
-        raise TeacherError(f"teacher {speaker}: no training utterances. Check the manifest's `split` fields.")
+    check_own_utterances(speaker, {"train": train, "valid": valid}, needed=("train",))
     if not has_architecture(initial, config, vocabulary):
         raise TeacherError(
             f"teacher {speaker}: {initial} has another architecture or vocabulary than asked for. "

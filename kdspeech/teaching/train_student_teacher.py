@@ -17,12 +17,12 @@ from kdspeech.config import (
     TrainingConfig,
     VocabularyConfig,
 )
-from kdspeech.errors import TeacherError
 from kdspeech.model_folders.checkpoints import load_checkpoint
 from kdspeech.model_folders.runs import RunFolder
 from kdspeech.model_folders.student_folder import load_saved, read_student, write_student
 from kdspeech.model_folders.teacher_folder import LOG_NAME, OWN_FOLDER, read_teacher_card, write_teacher_card
 from kdspeech.protocols import StudentFamily, TeacherCard
+from kdspeech.teaching.own_utterances import check_own_utterances
 from kdspeech.training.preflight import check_frames
 from kdspeech.training.stage_runner import StageRunner, TrainingTask
 from kdspeech.utterance import Utterance
@@ -60,16 +60,7 @@ def train_student_teacher(
         VocabularyError: `initial` has another vocabulary.
         RunError: a recording is too short for its transcript, or the loss is not finite.
     """
-    strangers = sorted({u.speaker for u in (*train, *valid)} - {speaker})
-    if strangers:
-        raise TeacherError(
-            f"teacher {speaker}: utterances of {', '.join(strangers)} are among its data. Take them out."
-        )
-    for name, utterances in (("train", train), ("valid", valid)):
-        if not utterances:
-            raise TeacherError(
-                f"teacher {speaker}: no utterances of split `{name}`. Check the manifest's `split` fields."
-            )
+    check_own_utterances(speaker, {"train": train, "valid": valid}, needed=("train", "valid"))
     saved = read_student(initial)
     vocabulary.check_same(saved.vocabulary.sha256, str(initial))
     student = load_saved(saved, students)

@@ -266,6 +266,16 @@ def test_other_speakers_utterances_are_refused(
     assert not (tmp_path / "t").exists()
 
 
+def test_nothing_to_train_on_is_refused_and_nothing_to_watch_is_not(
+    vocabulary: Vocabulary, initial: Path, utterances: list[Utterance], tmp_path: Path
+) -> None:
+    with pytest.raises(TeacherError, match="no utterances of split `train`"):
+        teachers.train_teacher(CONFIG, vocabulary, initial, tmp_path / "ann", "ann", [], utterances, seed=3)
+    assert not (tmp_path / "ann").exists()
+    teachers.train_teacher(CONFIG, vocabulary, initial, tmp_path / "ann", "ann", utterances, [], seed=3)
+    assert read_teacher_card(tmp_path / "ann").teacher_id == "ann"
+
+
 def test_other_architecture_than_the_initial_is_refused(
     vocabulary: Vocabulary, initial: Path, utterances: list[Utterance], tmp_path: Path
 ) -> None:
