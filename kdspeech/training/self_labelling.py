@@ -182,14 +182,34 @@ def _fits(
     return {u.utt_id: (needed <= count).numpy() for u, count in zip(utterances, num_frames, strict=True)}
 
 
+@torch.inference_mode()
+def heard_words(
+    student: Any, utterances: Sequence[Utterance], vocabulary: Vocabulary, scorer: LexiconScorer, cache: AudioCache
+) -> dict[str, np.ndarray]:
+    """Utterance id -> the student's word posteriors over the lexicon of `scorer`, log [W], float32."""
+    device = next(student.parameters()).device
+    student.eval()
+    loader: DataLoader[Any] = DataLoader(
+        UtteranceDataset(tuple(utterances), vocabulary, cache),
+        batch_sampler=EpochBatches(utterances, _BATCH, seed=0, shuffle=False),
+        collate_fn=Collator(vocabulary),
+        generator=torch.Generator(),
+    )
+    posteriors: dict[str, np.ndarray] = {}
+    for batch in loader:
+        encoded = student.encode(batch.waveforms.to(device), batch.lengths.to(device))
+        scores = scorer.word_log_likelihoods(student.ctc_log_probs(encoded), encoded.num_frames)
+        posteriors.update(zip(batch.utt_ids, normalise(scores.cpu().numpy()), strict=True))
+    return posteriors
+
+
 class SelfLabelling:
     """The pseudo-labels of one run; `labels` is replaced in place, so that a dataset may hold it."""
 
     def __init__(self, labeller: PseudoLabeller, vocabulary: Vocabulary, cache: AudioCache) -> None:
         self.labels: dict[str, PseudoLabel] = {}
-        self._labeller, self._vocabulary = labeller, vocabulary
+        self._labeller, self._vocabulary, self._cache = labeller, vocabulary, cache
         self._scorer = LexiconScorer(labeller.lexicon, vocabulary)
-        self._dataset = UtteranceDataset(labeller.doubtful, vocabulary, cache)
 
     def update(self, student: Any, progress: float) -> None:
         """Labels all recordings anew.
@@ -203,7 +223,9 @@ class SelfLabelling:
         config = self._labeller.config
         is_asked = progress > 0 and progress >= config.student_from
         has_voice = bool(self._labeller.doubtful) and (config.student_weight > 0 or not self._has_teachers)
-        heard = self._heard(student) if is_asked and has_voice else None
+        heard = None
+        if is_asked and has_voice:
+            heard = heard_words(student, self._labeller.doubtful, self._vocabulary, self._scorer, self._cache)
         labels = self._labeller.label(heard, progress)
         changed = sum(label.text != self.labels[i].text for i, label in labels.items() if i in self.labels)
         self.labels.update(labels)
@@ -222,19 +244,3 @@ class SelfLabelling:
     def _sources(self, heard: Mapping[str, np.ndarray] | None) -> str:
         names = [name for name, there in (("teachers", self._has_teachers), ("student", heard is not None)) if there]
         return " and ".join(names)
-
-    @torch.inference_mode()
-    def _heard(self, student: Any) -> dict[str, np.ndarray]:
-        """Utterance id -> the student's word posteriors, log [W], of the doubtful recordings."""
-        device = next(student.parameters()).device
-        student.eval()
-        batches = EpochBatches(self._labeller.doubtful, _BATCH, seed=0, shuffle=False)
-        loader: DataLoader[Any] = DataLoader(
-            self._dataset, batch_sampler=batches, collate_fn=Collator(self._vocabulary), generator=torch.Generator()
-        )
-        posteriors: dict[str, np.ndarray] = {}
-        for batch in loader:
-            encoded = student.encode(batch.waveforms.to(device), batch.lengths.to(device))
-            scores = self._scorer.word_log_likelihoods(student.ctc_log_probs(encoded), encoded.num_frames)
-            posteriors.update(zip(batch.utt_ids, normalise(scores.cpu().numpy()), strict=True))
-        return posteriors
