@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from kdspeech import console
 from kdspeech.audio import SAMPLES_PER_FEATURE_FRAME
 from kdspeech.config import PretrainingConfig, Recipe, StudentConfig, coarsest_subsampling
@@ -21,7 +19,6 @@ from kdspeech.errors import ConfigError, RunError
 from kdspeech.evaluation.zero_shot import zero_shot
 from kdspeech.fanout import default_jobs, run_jobs
 from kdspeech.files import check_writable, count_lines, read_json, sha256_of_file, write_json
-from kdspeech.losses import frames_needed
 from kdspeech.model_folders.pretrained import CARD_NAME, PretrainedCard, read_card, write_card
 from kdspeech.model_folders.runs import differences, plain
 from kdspeech.model_folders.teacher_folder import SPEECHBRAIN_LOOP_VERSION, read_teacher_card
@@ -29,6 +26,7 @@ from kdspeech.pretraining.fits import encoder_recipe, epoch_logs, teacher_config
 from kdspeech.pretraining.synthetic import SyntheticCorpus, synthesise
 from kdspeech.protocols import PretrainableStudents, PretrainableTeachers
 from kdspeech.training.stage_runner import LOOP_VERSION
+from kdspeech.vocabulary import fewest_frames
 from kdspeech.workspace import Workspace
 
 _SETTINGS_NAME = "settings.json"  # written before anything is trained: what is being made
@@ -181,8 +179,8 @@ def _make(
 def _samples_needed(workspace: Workspace, plan: Plan) -> tuple[int, ...]:
     """Samples from which the coarser of teacher and student has frames enough for each word under CTC."""
     per_frame = SAMPLES_PER_FEATURE_FRAME * coarsest_subsampling(plan.recipe.teacher, plan.student.encoder_config)
-    ids = [torch.tensor([workspace.vocabulary.encode(word)]) for word in workspace.lexicon.words]
-    return tuple((int(frames_needed(row, torch.tensor([row.shape[1]]))) + 1) * per_frame for row in ids)
+    tokens = [workspace.vocabulary.encode(word) for word in workspace.lexicon.words]
+    return tuple((fewest_frames(of_word) + 1) * per_frame for of_word in tokens)
 
 
 def _train_both(
