@@ -5,7 +5,7 @@ A recipe is data. Unknown keys are refused, every field has its unit, and the re
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator, model_validator
 
 from kdspeech.choices import DECODER_TERMS, KINDS, NEMO, PRETRAINED, Backend, Kind, LossTerm, Mode, Who
 
@@ -215,12 +215,16 @@ class StageConfig(Strict):
     warmup_steps: int = Field(2000, ge=0)  # an upper bound
     max_warmup_share: float = Field(0.15, ge=0, lt=1)  # of the stage's steps; scales the warm-up to short runs
     weight_decay: float = Field(1e-3, ge=0)
-    losses: dict[Mode, dict[LossTerm, Weight]]  # weights of the terms, by mode
+    losses: dict[Mode, dict[LossTerm, Weight]]  # weights of the terms, by mode; 0 takes a term out
+
+    @field_validator("losses")
+    @classmethod
+    def _terms_that_count(cls, losses: dict[Mode, dict[LossTerm, Weight]]) -> dict[Mode, dict[LossTerm, Weight]]:
+        return {mode: {term: weight for term, weight in terms.items() if weight > 0} for mode, terms in losses.items()}
 
     @model_validator(mode="after")
     def _something_learns(self) -> Self:
-        for mode, weights in self.losses.items():
-            terms = [term for term, weight in weights.items() if weight > 0]
+        for mode, terms in self.losses.items():
             reached = {"encoder", *("decoder" if term in DECODER_TERMS else "ctc_head" for term in terms)}
             if not terms:
                 raise ValueError(f"no loss term of mode {mode} has a weight above 0")
@@ -323,7 +327,7 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _terms_have_what_they_need(self) -> "Recipe":
-        used = {term for stage in self.stages for terms in stage.losses.values() for term, w in terms.items() if w > 0}
+        used = {term for stage in self.stages for terms in stage.losses.values() for term in terms}
         wanted = {
             "student.spec_augment (two views of a recording must differ)": ("consistency", self.student.spec_augment),
             "student.intermediate_layer": ("intermediate_", self.student.intermediate_layer),
@@ -334,7 +338,7 @@ class Recipe(Strict):
             if terms and not value:
                 raise ValueError(f"the loss terms {', '.join(terms)} need {setting}")
         for stage in self.stages:
-            if "encoder" not in stage.train and any(terms.get("consistency", 0) > 0 for terms in stage.losses.values()):
+            if "encoder" not in stage.train and any("consistency" in terms for terms in stage.losses.values()):
                 raise ValueError(
                     f"stage {stage.name!r} does not train the encoder, and a frozen one hears two views of a recording "
                     "alike: name the loss term consistency in a stage that trains it"

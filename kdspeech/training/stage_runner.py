@@ -100,7 +100,7 @@ class TrainingTask:
 
 def has_term(recipe: Recipe, mode: Mode, name: LossTerm) -> bool:
     """True if some stage of the recipe has this term in its loss."""
-    return any(stage.losses[mode].get(name, 0) > 0 for stage in recipe.stages)
+    return any(name in stage.losses[mode] for stage in recipe.stages)
 
 
 def learns_frames(recipe: Recipe, mode: Mode) -> bool:

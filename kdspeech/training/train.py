@@ -166,8 +166,8 @@ def check_speaking(
     if config.over == "label" and frames:
         raise ConfigError(
             "targets.over=label: frames of different recordings have no common time, so neither frame_kl nor "
-            "intermediate_frame_kl can be pooled over a label. Choose losses with token_kl or word_kl (--mode "
-            "decoder-kd), or targets.over=recording."
+            "intermediate_frame_kl can be pooled over a label. Learn tokens or words without them (--mode decoder-kd "
+            "--set 'stages.*.losses.decoder-kd.frame_kl=0'), or choose targets.over=recording."
         )
     texts = [term for term in _NBEST if has_term(recipe, mode, term)]
     unknown = {"switch": config.switch, "min_agreement": config.min_agreement, "over": config.over != "recording"}

@@ -98,7 +98,7 @@ def test_other_settings_are_refused_by_name(workspace: Workspace) -> None:
         fit(workspace, recipe=tiny_recipe([{"epochs": 5}]))
 
 
-@pytest.mark.parametrize(("mode", "decides"), [("labels", False), ("decoder-kd", False), ("ctc-kd", True)])
+@pytest.mark.parametrize(("mode", "decides"), [("labels", False), ("decoder-kd", True), ("ctc-kd", True)])
 def test_how_frames_are_compared_decides_only_who_compares_them(workspace: Workspace, mode: Any, decides: bool) -> None:
     rigid, delayed = (
         run_config(workspace, "carl", mode, load_recipe("conformer_xs_from_speechbrain", overrides), [], seed=0)
