@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import sentencepiece
 import torch
-from torch.nn.utils.rnn import pad_sequence
 
 from kdspeech.audio import SAMPLE_RATE
 from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.errors import TeacherError
 from kdspeech.files import sha256_of_file, sha256_of_folder
+from kdspeech.padded_batches import PaddedBatch, padded_batches
 from kdspeech.protocols import ScoredText, TeacherCard, TeacherScores
 from kdspeech.teachers.layout import ColumnMap, check_num_frames
 from kdspeech.teachers.toolkits import import_nemo_asr, load_errors
@@ -60,25 +60,21 @@ class NemoTeacher:
         """
         if len(waveforms) != len(token_ids):
             raise ValueError(f"{len(waveforms)} waveforms and {len(token_ids)} transcripts")
-        by_length = sorted(range(len(waveforms)), key=lambda i: len(waveforms[i]))
         scores: dict[int, TeacherScores] = {}
-        for start in range(0, len(by_length), _BATCH_SIZE):
-            chosen = by_length[start : start + _BATCH_SIZE]
-            scores |= zip(chosen, self._score_batch([waveforms[i] for i in chosen]), strict=True)
+        for batch in padded_batches(waveforms, _BATCH_SIZE, device=self._model.device):
+            scores |= zip(batch.numbers, self._score_batch(batch), strict=True)
         return [scores[i] for i in range(len(waveforms))]
 
-    def _score_batch(self, waveforms: Sequence[np.ndarray]) -> list[TeacherScores]:
-        device = self._model.device
-        lengths = torch.tensor([len(w) for w in waveforms], device=device)
-        signal = pad_sequence([torch.from_numpy(w) for w in waveforms], batch_first=True).to(device)  # [B, N]
+    def _score_batch(self, batch: PaddedBatch) -> list[TeacherScores]:
         with torch.inference_mode():
-            log_probs, num_frames = self._ctc_log_probs(signal, lengths)
+            log_probs, num_frames = self._ctc_log_probs(batch.signal, batch.lengths)
         layout = ColumnMap.for_ctc(
             f"{self._name}, CTC head", self.vocabulary, log_probs.shape[-1], log_probs.shape[-1] - 1
         )
         scores = []
-        for waveform, rows, frames in zip(waveforms, log_probs.float().cpu(), num_frames.tolist(), strict=True):
-            check_num_frames(self._name, frames, len(waveform), self.frame_shift_s)
+        lengths = batch.lengths.tolist()
+        for num_samples, rows, frames in zip(lengths, log_probs.float().cpu(), num_frames.tolist(), strict=True):
+            check_num_frames(self._name, frames, num_samples, self.frame_shift_s)
             ctc = layout.apply(rows[:frames].numpy())  # [T, V+1]
             best = greedy_ctc(torch.from_numpy(ctc)[None], torch.tensor([frames]), self.vocabulary)[0]
             scores.append(TeacherScores(ctc, None, (ScoredText(best.text, best.log_prob, "ctc"),)))

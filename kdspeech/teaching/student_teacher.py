@@ -15,6 +15,7 @@ from kdspeech.decoding.autoregressive import greedy_decoder
 from kdspeech.decoding.ctc import greedy_ctc
 from kdspeech.errors import TeacherError
 from kdspeech.model_folders.student_folder import load_saved, read_student, student_sha256
+from kdspeech.padded_batches import PaddedBatch, padded_batches
 from kdspeech.protocols import ScoredText, StudentFamily, TeacherCard, TeacherScores
 
 _BATCH = 16  # utterances
@@ -47,22 +48,18 @@ class StudentTeacher:
         """Scores utterances; see `kdspeech.protocols.Teacher.score`."""
         if len(waveforms) != len(token_ids):
             raise ValueError(f"{len(waveforms)} waveforms and {len(token_ids)} transcripts")
-        by_length = sorted(range(len(waveforms)), key=lambda i: len(waveforms[i]))
         scores: dict[int, TeacherScores] = {}
-        for start in range(0, len(by_length), _BATCH):
-            chosen = by_length[start : start + _BATCH]
-            scored = self._score_batch([waveforms[i] for i in chosen], [token_ids[i] for i in chosen])
-            scores |= zip(chosen, scored, strict=True)
+        for batch in padded_batches(waveforms, _BATCH, device=self._device):
+            scored = self._score_batch(batch, [token_ids[i] for i in batch.numbers])
+            scores |= zip(batch.numbers, scored, strict=True)
         return [scores[i] for i in range(len(waveforms))]
 
     @torch.inference_mode()
-    def _score_batch(self, waveforms: Sequence[np.ndarray], token_ids: Sequence[Sequence[int]]) -> list[TeacherScores]:
+    def _score_batch(self, batch: PaddedBatch, token_ids: Sequence[Sequence[int]]) -> list[TeacherScores]:
         end = self.vocabulary.end_id
-        lengths = torch.tensor([len(waveform) for waveform in waveforms], device=self._device)
-        signal = pad_sequence([torch.from_numpy(w) for w in waveforms], batch_first=True).to(self._device)  # [B, N]
         said = [torch.tensor([end, *tokens], dtype=torch.long) for tokens in token_ids]
         inputs = pad_sequence(said, batch_first=True, padding_value=end).to(self._device)  # [B, U]
-        encoded = self._student.encode(signal, lengths)
+        encoded = self._student.encode(batch.signal, batch.lengths)
         log_probs = self._student.ctc_log_probs(encoded)  # [B, T, V+1]
         by_ctc = greedy_ctc(log_probs, encoded.num_frames, self.vocabulary)
         by_decoder = greedy_decoder(self._student, encoded, encoded.num_frames)

@@ -3,7 +3,7 @@
 Shapes: B batch, N samples.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,12 @@ from kdspeech.files import read_json, sha256_of_file
 from kdspeech.hypothesis import Hypothesis
 from kdspeech.lexicon import Lexicon
 from kdspeech.model_folders.runs import RunFolder, load_student
+from kdspeech.padded_batches import padded_batches
 from kdspeech.protocols import DecodableStudents
 from kdspeech.transcription.silence import without_long_silence
 
 _BATCH = 32  # utterances heard at a time
-_BATCH_SECONDS = 120.0  # of them, padding included
+_MAX_SAMPLES = 120 * SAMPLE_RATE  # of them, padding included
 _MIN_FRAMES = 1
 
 
@@ -92,12 +93,9 @@ class Transcriber:
         found: dict[int, Any] = {}
         if self._trim:
             waveforms = [without_long_silence(waveform) for waveform in waveforms]
-        for numbers in _batches([len(waveform) for waveform in waveforms]):
-            parts = [torch.from_numpy(waveforms[number]) for number in numbers]
-            padded = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True)  # [B, N]
-            lengths = torch.tensor([len(part) for part in parts])  # [B]
-            encoded = self._student.encode(padded.to(self._device), lengths.to(self._device))
-            found.update(zip(numbers, self._recogniser.search(encoded), strict=True))
+        for batch in padded_batches(waveforms, _BATCH, _MAX_SAMPLES, self._device):
+            encoded = self._student.encode(batch.signal, batch.lengths)
+            found.update(zip(batch.numbers, self._recogniser.search(encoded), strict=True))
         return [self._recogniser.hypothesis(found[number], self.calibration) for number in range(len(waveforms))]
 
 
@@ -127,19 +125,6 @@ def find_calibration(
         if expected.items() <= settings.items() and settings["checkpoint_sha256"] == sha256_of_file(weights):
             return Calibration(**row["calibration"])
     return None
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Numbers of waveforms of similar length; none is padded beyond _BATCH_SECONDS in all, unless it is alone."""
-    batch: list[int] = []
-    for number in sorted(range(len(lengths)), key=lambda number: lengths[number]):
-        too_long = (len(batch) + 1) * lengths[number] > _BATCH_SECONDS * SAMPLE_RATE
-        if batch and (too_long or len(batch) == _BATCH):
-            yield batch
-            batch = []
-        batch.append(number)
-    if batch:
-        yield batch
 
 
 def warn_if_uncalibrated(transcriber: Transcriber) -> None:
